@@ -1,0 +1,1 @@
+"""Turn trained models into portable numpy bundles and pickles for Numerai's container."""

@@ -53,6 +53,10 @@ class NumeraiUnreachable(NumeraiFailure):
     """No usable answer: connection, time-out, 5xx, not JSON."""
 
 
+class OutcomeUnknown(NumeraiUnreachable):
+    """A change was sent and its answer lost: Numerai may have made it or not."""
+
+
 class NumeraiRefused(NumeraiFailure):
     """Numerai answered and refused."""
 

@@ -1,19 +1,16 @@
 """Requests and reports of `python -m bundle_core`: stdlib dataclasses, so that a caller needs nothing else.
 
-Every field is JSON: paths are strings, durations seconds, memory MiB (2**20 bytes). `from_json` reads either kind back.
+Every field is JSON: paths are strings, durations seconds, memory MiB (2**20 bytes). `typed_json.from_json` reads
+either kind back.
 """
 
 from __future__ import annotations
 
-import types
-import typing
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 LIVE_ROWS = 6500
 """About as many rows as one live era has; time and memory are measured at this size."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -233,63 +230,3 @@ class FingerprintRequest:
     """Read a pickle's opcodes. The report is `bundle_core.fingerprint`'s own dataclass."""
 
     pickle_path: str
-
-
-def from_json(kind: type[T], value: Any, path: str = "") -> T:
-    """`value`, as `json.loads` gives it, as the dataclass `kind`.
-
-    Raises ValueError, with the path of the key, where a key is unknown or missing or a value has the wrong type.
-    """
-    return cast(T, _read(kind, value, path))
-
-
-def _read(kind: Any, value: Any, path: str) -> Any:
-    origin = get_origin(kind)
-    if kind is Any:
-        return value
-    if origin in (Union, types.UnionType):
-        return _read_union(get_args(kind), value, path)
-    if origin is Literal:
-        if value not in get_args(kind):
-            raise ValueError(f"{path}: {value!r} is none of {', '.join(map(repr, get_args(kind)))}")
-        return value
-    if is_dataclass(kind):
-        return _read_dataclass(cast(type, kind), value, path)
-    if origin is list:
-        return [_read(get_args(kind)[0], item, f"{path}[{i}]") for i, item in enumerate(_of(list, value, path))]
-    if origin is dict:
-        return {key: _read(get_args(kind)[1], item, f"{path}.{key}") for key, item in _of(dict, value, path).items()}
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind in (int, float) and isinstance(value, bool):
-        raise ValueError(f"{path}: {value!r} is no {kind.__name__}")
-    return _of(kind, value, path)
-
-
-def _of(kind: Any, value: Any, path: str) -> Any:
-    if not isinstance(value, kind):
-        name = "null" if kind is type(None) else kind.__name__
-        raise ValueError(f"{path}: {value!r} is no {name}")
-    return value
-
-
-def _read_union(kinds: tuple[Any, ...], value: Any, path: str) -> Any:
-    problems: list[str] = []
-    for kind in kinds:
-        try:
-            return _read(kind, value, path)
-        except ValueError as problem:
-            problems.append(str(problem))
-    raise ValueError(problems[0])
-
-
-def _read_dataclass(kind: type, value: Any, path: str) -> Any:
-    hints = get_type_hints(kind)
-    given = cast("dict[str, Any]", _of(dict, value, path or kind.__name__))
-    unknown = given.keys() - hints.keys()
-    if unknown:
-        raise ValueError(f"{path or kind.__name__}: unknown key {sorted(unknown)[0]!r}")
-    for item in fields(typing.cast(Any, kind)):
-        if item.name not in given and item.default is MISSING and item.default_factory is MISSING:
-            raise ValueError(f"{path or kind.__name__}: {item.name!r} is missing")
-    return kind(**{name: _read(hints[name], item, f"{path}.{name}".lstrip(".")) for name, item in given.items()})

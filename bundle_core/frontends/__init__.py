@@ -1,0 +1,87 @@
+"""Front ends: native models to the IR. One module a library; a new one is one file and its lines in the registries."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from bundle_core.errors import ModelRefused
+from bundle_core.frontends import lightgbm_text
+from bundle_core.ir import Model
+
+HEAD_BYTES = 65536
+"""How much of a file's (decompressed) beginning a format is recognised by."""
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """A file format: what it is called, how it begins, how it is read (from the start of a decompressed stream)."""
+
+    name: str
+    matches: Callable[[bytes], bool]
+    read: Callable[[BinaryIO], Model]
+
+
+FILE_FORMATS: tuple[FileFormat, ...] = (
+    FileFormat("LightGBM model text", lightgbm_text.is_model_text, lightgbm_text.read),
+)
+
+OBJECT_READERS: dict[str, Callable[[Any], Model]] = {
+    "lightgbm.basic.Booster": lightgbm_text.read_booster,
+    "lightgbm.sklearn.LGBMModel": lightgbm_text.read_sklearn,
+}
+"""By qualified name of the class; the first one over the object's MRO reads it, so subclasses are read too."""
+
+
+def read_model(path: Path) -> Model:
+    """Read a model file, also .gz or .xz, recognised by its content.
+
+    Raises ModelRefused for a missing or unreadable file, an unknown format and a model that is not supported.
+    """
+    try:
+        with _opened(path) as stream:
+            head = stream.read(HEAD_BYTES)
+            stream.seek(0)
+            for file_format in FILE_FORMATS:
+                if file_format.matches(head):
+                    return file_format.read(stream)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise ModelRefused(
+            f"The model file {path.name} cannot be read.",
+            evidence=f"{type(error).__name__}: {error}",
+            next_step="Check the path, and that the file is complete.",
+        ) from error
+    raise ModelRefused(
+        f"The file {path.name} is in no model format that is read here.",
+        evidence=f"It begins with {head[:40]!r}. Known formats: {', '.join(known.name for known in FILE_FORMATS)}.",
+        next_step="Save the model in its library's own text or JSON format, or use `script`.",
+    )
+
+
+def read_object(model: object) -> Model:
+    """Read a fitted model object. Raises ModelRefused for a class that is not known and for what its reader refuses."""
+    for base in type(model).__mro__:
+        reader = OBJECT_READERS.get(f"{base.__module__}.{base.__qualname__}")
+        if reader is not None:
+            return reader(model)
+    raise ModelRefused(
+        f"Objects of the class {type(model).__module__}.{type(model).__qualname__} are not read here.",
+        evidence=f"Known classes: {', '.join(sorted(OBJECT_READERS))}.",
+        next_step="Use `script` with a predict function that calls the library, in a venv made with "
+        "make_venv(packages=[...]) at the image's pins.",
+    )
+
+
+def _opened(path: Path) -> BinaryIO:
+    with path.open("rb") as file:
+        magic = file.read(6)
+    if magic.startswith(b"\x1f\x8b"):
+        return cast(BinaryIO, gzip.open(path))
+    if magic == b"\xfd7zXZ\x00":
+        return cast(BinaryIO, lzma.open(path))
+    return path.open("rb")

@@ -22,6 +22,10 @@ class TreeBuilder:
         self._sets: list[npt.NDArray[np.int32]] = []
         self._linear_leaves: dict[int, tuple[npt.NDArray[np.float64], list[LinearTerms]]] = {}
 
+    @property
+    def n_trees(self) -> int:
+        return len(self._trees["leaf_value"])
+
     def add_set(self, members: npt.ArrayLike) -> int:
         """Add the categories of one categorical split, give its number: what that split has as its threshold."""
         self._sets.append(np.unique(np.asarray(members, np.int32)))
@@ -75,7 +79,7 @@ class TreeBuilder:
 
     def set_linear_leaves(self, const: npt.ArrayLike, terms: list[LinearTerms]) -> None:
         """Give the leaves of the tree added last linear models: a constant and (features, coefficients) a leaf."""
-        self._linear_leaves[len(self._trees["leaf_value"]) - 1] = (np.asarray(const, np.float64), terms)
+        self._linear_leaves[self.n_trees - 1] = (np.asarray(const, np.float64), terms)
 
     def build(self, *, n_features: int, feature_names: tuple[str, ...], source: str, **arithmetic: Any) -> TreeEnsemble:
         """The validated ensemble; `arithmetic` are TreeEnsemble's fields from input_dtype on. Empties the builder.

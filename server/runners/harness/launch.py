@@ -1,0 +1,97 @@
+"""Run one command as a child, on a leash: stdlib only, for any Python from 3.8 on.
+
+    launch.py [--leash] [--report FILE] [--timeout SECONDS] [--memory BYTES] -- COMMAND...
+
+The command shares this process's group. With `--leash`, stdin is the owner's pipe: a line with a number, that many
+bytes for the command's stdin, and then silence; its end means that the owner is dead, and the whole group is killed.
+The report is JSON: exit_code, timed_out, peak_memory_bytes (the kernel's figure or null). In a container this is the
+first process, so that the group's peak can still be read when the command is gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
+CONTAINER_PEAKS = ("/sys/fs/cgroup/memory.peak", "/sys/fs/cgroup/memory/memory.max_usage_in_bytes")
+
+
+def main() -> int:
+    """Run the command. Gives its exit code, 128 plus its signal, 124 when its time was up, 127 if it cannot start."""
+    options = parse_options()
+    if options.memory and resource:
+        # RLIMIT_DATA counts private writable memory, not the address space that allocators only reserve.
+        resource.setrlimit(resource.RLIMIT_DATA, (options.memory, options.memory))
+    owner = sys.stdin.buffer
+    given = owner.read(int(owner.readline() or 0)) if options.leash else None
+    try:
+        child = subprocess.Popen(options.command, stdin=subprocess.PIPE if options.leash else None)
+    except OSError as error:
+        print(f"{options.command[0]}: {error.strerror}", file=sys.stderr)
+        return 127
+    if options.leash:
+        threading.Thread(target=die_with_owner, daemon=True).start()
+    timed_out = False
+    try:
+        child.communicate(given, timeout=options.timeout)
+    except subprocess.TimeoutExpired:
+        timed_out = True
+        child.kill()
+        child.wait()
+    code = child.returncode if child.returncode >= 0 else 128 - child.returncode
+    if options.report:
+        report = {
+            "exit_code": None if timed_out else code,
+            "timed_out": timed_out,
+            "peak_memory_bytes": peak_memory(in_container=not options.leash),
+        }
+        Path(options.report).write_text(json.dumps(report))
+    return 124 if timed_out else code
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--leash", action="store_true")
+    parser.add_argument("--report")
+    parser.add_argument("--timeout", type=float)
+    parser.add_argument("--memory", type=int)
+    parser.add_argument("command", nargs="+")
+    return parser.parse_args()
+
+
+def die_with_owner() -> None:
+    """Wait for the end of the owner's pipe and kill the whole group, this process included."""
+    # Not through sys.stdin: its lock, held by a daemon thread, aborts the interpreter's shutdown.
+    while os.read(0, 1):
+        pass
+    if hasattr(os, "killpg"):
+        os.killpg(0, signal.SIGKILL)
+    subprocess.run(["taskkill", "/F", "/T", "/PID", str(os.getpid())], capture_output=True)
+
+
+def peak_memory(*, in_container: bool) -> int | None:
+    """Bytes: the container's control group, else the largest process that this one waited for."""
+    if in_container:
+        for path in CONTAINER_PEAKS:
+            with contextlib.suppress(OSError, ValueError):
+                return int(Path(path).read_text())
+    if resource is None:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+if __name__ == "__main__":
+    sys.exit(main())

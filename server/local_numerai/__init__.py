@@ -1,0 +1,1 @@
+"""The embedded Numerai: an offline stand-in to try everything against."""

@@ -1,0 +1,177 @@
+"""The embedded Numerai on a loopback port: GraphQL at `/`, MCP at `/mcp`, files under `/storage`."""
+
+from __future__ import annotations
+
+import hmac
+import socket
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from server.errors import InputError
+from server.local_numerai.api import Api, Caller
+from server.local_numerai.faults import Faults, FaultState, FaultyApp
+from server.local_numerai.graphql_endpoint import execute
+from server.local_numerai.mcp_endpoint import build_mcp
+from server.local_numerai.runs import Run, runner
+from server.local_numerai.storage import Storage
+from server.local_numerai.store import Store
+from server.local_numerai.validation import Validation
+
+
+@dataclass
+class LocalNumerai:
+    """A running embedded Numerai. Its parts are open to tests; clients know the addresses and the key."""
+
+    api_url: str
+    mcp_url: str
+    token: str
+    store: Store
+    storage: Storage
+    faults: FaultState
+    round_open: bool = True
+
+
+@asynccontextmanager
+async def local_numerai(
+    state_dir: Path, *, host: str = "127.0.0.1", port: int = 0, run: Run | None = None
+) -> AsyncGenerator[LocalNumerai]:
+    """An embedded Numerai that serves until the context ends. Port 0: a free one.
+
+    `run` executes uploaded pickles; without it every pickle passes unrun.
+
+    Raises:
+        InputError: the address cannot be bound.
+    """
+    listener = _bind(host, port)
+    address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+    store = Store(state_dir)
+    storage = Storage(store, address)
+    local = LocalNumerai(f"{address}/", f"{address}/mcp", store.token, store, storage, FaultState())
+    async with anyio.create_task_group() as tasks:
+        validation = Validation(store, run, tasks, lambda: local.round_open)
+        api = Api(
+            store,
+            put_url=storage.put_url,
+            get_url=storage.get_url,
+            start=validation.start,
+            round_open=lambda: local.round_open,
+        )
+        validation.resume()
+        config = uvicorn.Config(
+            FaultyApp(_build_app(api, local, host), local.faults),
+            http="h11",
+            loop="none",
+            lifespan="on",
+            access_log=False,
+            log_level="critical",
+            timeout_graceful_shutdown=1,
+        )
+        server = _Server(config)
+        stopped = anyio.Event()
+
+        async def serve() -> None:
+            await server.serve([listener])
+            stopped.set()
+
+        tasks.start_soon(serve)
+        try:
+            yield local
+        finally:
+            server.should_exit = True
+            with anyio.CancelScope(shield=True), anyio.move_on_after(5):
+                await stopped.wait()
+            tasks.cancel_scope.cancel()
+
+
+async def serve_local(
+    host: str,
+    port: int,
+    state_dir: Path,
+    *,
+    announce: Callable[[str], None],
+    cache_dir: Path | None = None,
+    instant: bool = False,
+) -> None:
+    """Serve until cancelled. `announce` gets the three lines of addresses and key, one a call.
+
+    Uploaded pickles are run in their image where the engine has it, else in a venv under `cache_dir` (None: under
+    `state_dir`); `instant`: not run at all, every one passes.
+
+    Raises:
+        InputError: the address cannot be bound.
+    """
+    run = None if instant else runner(cache_dir or state_dir / "cache")
+    async with local_numerai(state_dir, host=host, port=port, run=run) as local:
+        announce(f"NUMERAI_API_URL={local.api_url}")
+        announce(f"NUMERAI_MCP_URL={local.mcp_url}")
+        announce(f"NUMERAI_MCP_AUTH={local.token}")
+        await anyio.sleep_forever()
+
+
+class _Server(uvicorn.Server):
+    def capture_signals(self) -> nullcontext[None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        # Signals belong to the program that this server is a part of.
+        return nullcontext()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise InputError(
+            f"The address {host}:{port} cannot be used.", evidence=error.strerror or "", next_step="Give another port."
+        ) from None
+    # Connections wait in the backlog from here on, so that nobody who reads the address comes too early.
+    listener.listen(128)
+    return listener
+
+
+def _build_app(api: Api, local: LocalNumerai, host: str) -> Starlette:
+    def caller(authorization: str | None) -> Caller:
+        given = (authorization or "").removeprefix("Token ").strip()
+        return Caller(known=hmac.compare_digest(given.encode(), local.token.encode()))
+
+    async def answer(authorization: str | None, body: Any) -> dict[str, Any]:
+        return await execute(api, caller(authorization), body)
+
+    async def graphql(request: Request) -> Response:
+        try:
+            body = await request.json()
+        except ValueError:
+            return JSONResponse({"errors": [{"message": "The body is no JSON"}]}, status_code=400)
+        return JSONResponse(await answer(request.headers.get("authorization"), body))
+
+    async def set_faults(request: Request) -> Response:
+        local.faults.set(Faults.model_validate(await request.json()))
+        return JSONResponse({})
+
+    mcp = build_mcp(answer)
+    mcp_app = mcp.streamable_http_app(stateless_http=True, json_response=True, host=host)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+        async with mcp.session_manager.run():
+            yield
+
+    routes = [
+        Route("/", graphql, methods=["POST"]),
+        Route("/faults", set_faults, methods=["POST"]),
+        Route("/storage/{filename:path}", local.storage.put, methods=["PUT"]),
+        Route("/storage/{filename:path}", local.storage.get, methods=["GET"]),
+        *mcp_app.routes,
+    ]
+    return Starlette(routes=routes, lifespan=lifespan)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -63,13 +64,14 @@ async def run_child(
     timeout_seconds: float,
     stdin: bytes = b"",
     memory_bytes: int | None = None,
+    cpus: float | None = None,
     stderr_to_stdout: bool = False,
     on_output: OnOutput | None = None,
 ) -> ChildResult:
     """Run `command` in its own process group, which is gone when this returns, raises or is cancelled.
 
-    `memory_bytes` limits the private memory of each process (Linux). `on_output` receives stderr as it is written, or
-    both streams with `stderr_to_stdout`.
+    `memory_bytes` limits the private memory of each process, `cpus` the CPUs that it may use (both on Linux).
+    `on_output` receives stderr as it is written, or both streams with `stderr_to_stdout`.
 
     Raises:
         OSError: the command's folder does not exist.
@@ -78,8 +80,14 @@ async def run_child(
     out, err = _Tail(), _Tail()
     with private_folder() as scratch:
         report = scratch / "report.json"
+        launcher = [sys.executable, "-I", "-S", str(LAUNCHER), "--leash"]
+        launcher += [f"--report={report}", f"--timeout={timeout_seconds}"]
+        if memory_bytes:
+            launcher.append(f"--memory={memory_bytes}")
+        if cpus:
+            launcher.append(f"--cpus={math.ceil(cpus)}")
         process = await anyio.open_process(
-            _launch(command, report, timeout_seconds, memory_bytes),
+            [*launcher, "--", *(str(part) for part in command)],
             stderr=subprocess.STDOUT if stderr_to_stdout else subprocess.PIPE,
             env=env,
             cwd=cwd,
@@ -124,12 +132,6 @@ class _Tail:
             del self.kept[:-OUTPUT_LIMIT]
             if on_output:
                 await on_output(chunk)
-
-
-def _launch(command: Sequence[str | Path], report: Path, timeout: float, memory: int | None) -> list[str]:
-    limits = ["--timeout", str(timeout), *(["--memory", str(memory)] if memory else [])]
-    launcher = [sys.executable, "-I", "-S", str(LAUNCHER), "--leash", "--report", str(report), *limits]
-    return [*launcher, "--", *(str(part) for part in command)]
 
 
 async def _give(process: Process, data: bytes) -> None:

@@ -135,9 +135,8 @@ def _requirements(packages: Sequence[str], pins: Pins) -> dict[str, str]:
 
 def _warnings(wanted: dict[str, str], pins: Pins) -> tuple[str, ...]:
     lacking = [name for name in wanted if name not in pins.versions]
-    return pins.warnings + tuple(
-        f"The image lacks {name}: a pickle that imports it fails there with ModuleNotFoundError." for name in lacking
-    )
+    failing = "a pickle that imports it fails there with ModuleNotFoundError."
+    return pins.warnings + tuple(f"The image has no {name}: {failing}" for name in lacking)
 
 
 def _existing(path: Path) -> Recipe | None:
@@ -182,8 +181,8 @@ async def _install(venv: Path, python: Path, recipe: Recipe, pins: Pins, progres
         raise EnvironmentFailure(
             "The packages cannot be installed at the image's pins.",
             evidence=_tail(installed.stderr) or f"uv took longer than {INSTALL_SECONDS:.0f} s",
-            next_step="Ask for versions that fit the image's pins (a name alone takes the image's), or check the way to "
-            "the package index.",
+            next_step="Ask for versions that fit the image's pins (a name alone takes the image's), or check the "
+            "way to the package index.",
         )
     (venv / MARKER).write_text(json.dumps(asdict(recipe), indent=1))
 

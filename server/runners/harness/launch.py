@@ -1,11 +1,11 @@
 """Run one command as a child, on a leash: stdlib only, for any Python from 3.8 on.
 
-    launch.py [--leash] [--report FILE] [--timeout SECONDS] [--memory BYTES] -- COMMAND...
+    launch.py [--leash] [--report FILE] [--timeout SECONDS] [--memory BYTES] [--cpus N] -- COMMAND...
 
 The command shares this process's group. With `--leash`, stdin is the owner's pipe: a line with a number, that many
 bytes for the command's stdin, and then silence; its end means that the owner is dead, and the whole group is killed.
-The report is JSON: exit_code, timed_out, peak_memory_bytes (the kernel's figure or null). In a container this is the
-first process, so that the group's peak can still be read when the command is gone.
+The report is JSON: exit_code, timed_out, and the kernel's figures, null where it gives none: peak_memory_bytes and
+oom_kills. In a container this is the first process: its control group can still be read when the command is gone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ try:
 except ImportError:  # Windows
     resource = None
 
-CONTAINER_PEAKS = ("/sys/fs/cgroup/memory.peak", "/sys/fs/cgroup/memory/memory.max_usage_in_bytes")
+CONTROL_GROUP = Path("/sys/fs/cgroup")
 
 
 def main() -> int:
@@ -34,6 +34,8 @@ def main() -> int:
     if options.memory and resource:
         # RLIMIT_DATA counts private writable memory, not the address space that allocators only reserve.
         resource.setrlimit(resource.RLIMIT_DATA, (options.memory, options.memory))
+    if options.cpus and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-options.cpus :])
     owner = sys.stdin.buffer
     given = owner.read(int(owner.readline() or 0)) if options.leash else None
     try:
@@ -55,7 +57,8 @@ def main() -> int:
         report = {
             "exit_code": None if timed_out else code,
             "timed_out": timed_out,
-            "peak_memory_bytes": peak_memory(in_container=not options.leash),
+            "peak_memory_bytes": largest_process() if options.leash else container_peak() or largest_process(),
+            "oom_kills": None if options.leash else container_oom_kills(),
         }
         Path(options.report).write_text(json.dumps(report))
     return 124 if timed_out else code
@@ -67,6 +70,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--report")
     parser.add_argument("--timeout", type=float)
     parser.add_argument("--memory", type=int)
+    parser.add_argument("--cpus", type=int)
     parser.add_argument("command", nargs="+")
     return parser.parse_args()
 
@@ -81,12 +85,24 @@ def die_with_owner() -> None:
     subprocess.run(["taskkill", "/F", "/T", "/PID", str(os.getpid())], capture_output=True)
 
 
-def peak_memory(*, in_container: bool) -> int | None:
-    """Bytes: the container's control group, else the largest process that this one waited for."""
-    if in_container:
-        for path in CONTAINER_PEAKS:
-            with contextlib.suppress(OSError, ValueError):
-                return int(Path(path).read_text())
+def container_peak() -> int | None:
+    """Bytes that the container's control group held at most (cgroup v2, then v1)."""
+    for file in ("memory.peak", "memory/memory.max_usage_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            return int((CONTROL_GROUP / file).read_text())
+    return None
+
+
+def container_oom_kills() -> int | None:
+    """How many processes of the container the kernel killed for want of memory."""
+    for file in ("memory.events", "memory/memory.oom_control"):
+        with contextlib.suppress(OSError, KeyError, ValueError):
+            return int(dict(line.split() for line in (CONTROL_GROUP / file).read_text().splitlines())["oom_kill"])
+    return None
+
+
+def largest_process() -> int | None:
+    """Bytes of the largest process that this one waited for."""
     if resource is None:
         return None
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss

@@ -226,6 +226,51 @@ class ParityRequest:
 
 
 @dataclass(frozen=True)
+class RowsRequest:
+    """Write the rows that a pickle is to be run on, where the caller has no files of them."""
+
+    pickle_path: str
+    """Names the columns by its fingerprint where there is no bundle."""
+    benchmarks_output: str
+    dataset_output: str | None = None
+    """Where synthetic live rows go; null: `dataset` is there and only benchmarks are wanted."""
+    dataset: str | None = None
+    bundle_path: str | None = None
+    rows: int = LIVE_ROWS
+
+
+@dataclass(frozen=True)
+class RowsReport:
+    """What was written."""
+
+    rows: int
+    features: int
+    benchmarks: list[str]
+
+
+@dataclass(frozen=True)
+class VerdictRequest:
+    """Hold the CSV that a run wrote against the live rows that it was given."""
+
+    predictions_csv: str
+    dataset: str
+
+
+@dataclass(frozen=True)
+class VerdictReport:
+    """What a submission of the CSV would meet, and what it holds."""
+
+    rows: int
+    contract: list[Finding]
+    minimum: float | None
+    maximum: float | None
+    mean: float | None
+    std: float | None
+    histogram: list[int]
+    """Predictions in 20 equal bins over [0, 1]."""
+
+
+@dataclass(frozen=True)
 class FingerprintRequest:
     """Read a pickle's opcodes. The report is `bundle_core.fingerprint`'s own dataclass."""
 

@@ -1,0 +1,79 @@
+"""Layout of the complete kernel: every tree padded to a complete one of the forest's depth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bundle_core.ir.tree_ensemble import TreeEnsemble
+
+TREES_AT_ONCE = 1024
+"""Trees laid out together: bounds the memory of the frontier."""
+
+
+def lower_complete(model: TreeEnsemble, test_of_split: npt.NDArray[Any]) -> dict[str, Any]:
+    """ "depth" d, "nodes" (2**d - 1, T) of test_of_split's dtype, "leaves" (T, 2**d) of the sum dtype.
+
+    Level k has its nodes from 2**k - 1 on; the children of its node j are j and j + 2**k of level k + 1. A branch
+    that ends early goes on with tests that send all left, so its leaf keeps the number that it has then.
+    """
+    depth = max(1, depth_of(model))
+    nodes = np.zeros(((1 << depth) - 1, model.n_trees), test_of_split.dtype)
+    leaves = np.zeros((model.n_trees, 1 << depth), model.sum_dtype)
+    for start in range(0, model.n_trees, TREES_AT_ONCE):
+        _lay_out(model, test_of_split, start, min(model.n_trees, start + TREES_AT_ONCE), nodes, leaves)
+    return {"kernel": "complete", "depth": depth, "nodes": nodes, "leaves": leaves}
+
+
+def _lay_out(
+    model: TreeEnsemble,
+    test_of_split: npt.NDArray[Any],
+    start: int,
+    stop: int,
+    nodes: npt.NDArray[Any],
+    leaves: npt.NDArray[Any],
+) -> None:
+    """Place the splits and leaves of the trees start to stop, all trees' levels from the root down."""
+    tree = np.arange(start, stop)
+    single = model.split_start[tree] == model.split_start[tree + 1]
+    leaves[tree[single], 0] = model.leaf_value[model.leaf_start[tree[single]]]
+    tree = tree[~single]
+    split = model.split_start[tree]
+    position = np.zeros(len(tree), np.int64)
+    level = 0
+    while len(split):
+        width = 1 << level
+        nodes[width - 1 + position, tree] = test_of_split[split]
+        next_tree: list[npt.NDArray[np.int64]] = []
+        next_split: list[npt.NDArray[np.int64]] = []
+        next_position: list[npt.NDArray[np.int64]] = []
+        for child, place in ((model.left[split], position), (model.right[split], position + width)):
+            ends = child < 0
+            leaves[tree[ends], place[ends]] = model.leaf_value[model.leaf_start[tree[ends]] + ~child[ends]]
+            next_tree.append(tree[~ends])
+            next_split.append(model.split_start[tree[~ends]] + child[~ends])
+            next_position.append(place[~ends])
+        tree, split = np.concatenate(next_tree), np.concatenate(next_split)
+        position = np.concatenate(next_position)
+        level += 1
+
+
+def depth_of(model: TreeEnsemble) -> int:
+    """The most splits on any way from a root to a leaf."""
+    return int(depths(model).max(initial=0))
+
+
+def depths(model: TreeEnsemble) -> npt.NDArray[np.int64]:
+    """(T,) Each tree's depth; that of a single leaf is 0."""
+    depth = np.zeros(model.n_trees, np.int64)
+    tree = np.flatnonzero(np.diff(model.split_start))
+    split = model.split_start[tree]
+    while len(split):
+        depth[tree] += 1
+        children = np.concatenate([model.left[split], model.right[split]])
+        tree = np.concatenate([tree, tree])[children >= 0]
+        split = model.split_start[tree] + children[children >= 0]
+        # `depth[tree] += 1` counts a tree once, however many of its splits are in the level.
+    return depth

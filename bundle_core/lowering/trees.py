@@ -1,0 +1,46 @@
+"""TreeEnsemble -> lowered dict: what all kernels share, and the choice between them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bundle_core.ir.tree_ensemble import TreeEnsemble
+from bundle_core.lowering.complete import lower_complete
+from bundle_core.lowering.distinct_tests import intern_tests
+
+
+def lower_trees(model: TreeEnsemble) -> dict[str, Any]:
+    """The ensemble's arithmetic, its distinct tests, and its trees in the layout of the chosen kernel."""
+    tests, test_of_split = intern_tests(model)
+    lowered: dict[str, Any] = {
+        "evaluator": "trees",
+        "n_features": model.n_features,
+        "input_dtype": model.input_dtype,
+        "sum_dtype": model.sum_dtype,
+        "start": model.start,
+        "divisor": model.divisor,
+        "scale": model.scale,
+        "bias": model.bias,
+        "output": model.output,
+        "tests": tests,
+    }
+    lowered.update(lower_complete(model, test_of_split))
+    return lowered
+
+
+def drop_unused_features(model: TreeEnsemble) -> tuple[TreeEnsemble, npt.NDArray[np.intp]]:
+    """The same ensemble on the columns that it looks at, and which these are: scores(X) == scores(X[:, kept])."""
+    kept = np.union1d(model.feature, model.linear_feature).astype(np.intp)
+    names = tuple(model.feature_names[column] for column in kept) if model.feature_names else ()
+    smaller = dataclasses.replace(
+        model,
+        n_features=len(kept),
+        feature_names=names,
+        feature=np.searchsorted(kept, model.feature).astype(np.int32),
+        linear_feature=np.searchsorted(kept, model.linear_feature).astype(np.int32),
+    )
+    return smaller, kept

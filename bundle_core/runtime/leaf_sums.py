@@ -1,0 +1,71 @@
+"""Leaf numbers as bit planes -> leaf values, added in tree order in the ensemble's own dtype."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bundle_core.runtime.bits import transpose_planes
+
+TREES_AT_ONCE = 8
+
+
+def leaf_workspace(words: int, depth: int, trees: int, dtype: np.dtype[Any]) -> dict[str, Any]:
+    """Arrays that `add_leaves` works in: for up to `trees` trees of up to 2**depth leaves, and 64 * words rows."""
+    lanes = 8 if depth <= 8 else 16
+    length = words * 64 // lanes
+    return {
+        "lanes": lanes,
+        "planes": np.zeros(lanes * trees * words, np.uint64),
+        "scratch": np.empty(lanes // 2 * trees * words, np.uint64),
+        "index": np.empty((TREES_AT_ONCE, lanes, length), np.intp),
+        "values": np.empty((TREES_AT_ONCE + 1, lanes, length), dtype),
+    }
+
+
+def empty_planes(workspace: dict[str, Any], depth: int, trees: int) -> npt.NDArray[np.uint64]:
+    """(lanes, trees, W) planes to be filled up to `depth`; the rest is zero."""
+    lanes = workspace["lanes"]
+    words = workspace["index"].shape[2] * lanes // 64
+    planes = workspace["planes"][: lanes * trees * words].reshape(lanes, trees, words)
+    planes[depth:] = 0
+    return planes
+
+
+def leaf_numbers(workspace: dict[str, Any], planes: npt.NDArray[np.uint64], depth: int) -> npt.NDArray[Any]:
+    """(lanes, trees, W) planes -> (lanes, trees, length) uint8 or uint16: the numbers whose bits the planes are."""
+    lanes, trees, _ = planes.shape
+    transpose_planes(planes.reshape(lanes, -1), depth, workspace["scratch"])
+    return planes.view(np.uint8 if lanes == 8 else np.uint16).reshape(lanes, trees, -1)
+
+
+def add_leaves(
+    workspace: dict[str, Any],
+    numbers: npt.NDArray[Any],
+    leaves: npt.NDArray[Any],
+    total: npt.NDArray[Any],
+) -> None:
+    """total (lanes, length) += leaves[t][numbers[:, t]], one tree after the other; leaves is (trees, leaves)."""
+    trees = numbers.shape[1]
+    for start in range(0, trees, TREES_AT_ONCE):
+        some = numbers[:, start : start + TREES_AT_ONCE].transpose(1, 0, 2)
+        index = workspace["index"][: len(some)]
+        np.copyto(index, some)
+        add_indexed(workspace, index, leaves[start : start + len(some)], total)
+
+
+def add_indexed(
+    workspace: dict[str, Any],
+    index: npt.NDArray[np.intp],
+    leaves: npt.NDArray[Any],
+    total: npt.NDArray[Any],
+) -> None:
+    """total += leaves[t][index[t]] one tree after the other: add.reduce over the first axis adds in its order."""
+    values = workspace["values"][: len(index) + 1]
+    values[0] = total
+    for t in range(len(index)):
+        # mode="wrap" spares numpy a check of the indices, which are in range.
+        np.take(leaves[t], index[t], out=values[t + 1], mode="wrap")
+    np.add.reduce(values, axis=0, out=total)

@@ -1,0 +1,111 @@
+"""Kernel for trees padded to complete ones: whole blocks of trees are walked level by level on bit planes.
+
+At a level, `mask` holds for every node the rows that reach it and `test` those that its test sends right:
+
+    right = mask & test                  rows that go right
+    mask of the next level               [mask ^ right, right], so node j's children are j and j + 2**level
+    bit `level` of every leaf number     the OR of `right` over the level's nodes
+
+Below WALKED_LEVELS a level has more nodes than it pays to walk; there each row fetches the bit of its own node's test.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bundle_core.runtime.leaf_sums import add_indexed, empty_planes, leaf_numbers, leaf_workspace
+
+WALKED_LEVELS = 7
+MASK_WORDS = 104448
+"""Masks of the trees that are walked together, in words: 816 KB, under half of a usual second level cache."""
+BLOCKS_AT_ONCE = 4
+TREES_IN_A_BATCH = 4
+"""Leaf numbers of deep trees are finished for this many trees at a time."""
+
+
+def sum_complete(lowered: dict[str, Any], tests: npt.NDArray[np.uint64], total: npt.NDArray[Any]) -> None:
+    """Add to total (lanes, length) the leaves of all trees.
+
+    `lowered` has "depth" d, "nodes" (2**d - 1, T), test numbers level by level, and "leaves" (T, 2**d).
+    """
+    depth, nodes, leaves = lowered["depth"], lowered["nodes"], lowered["leaves"]
+    walked = min(depth, WALKED_LEVELS)
+    words, trees = tests.shape[1], nodes.shape[1]
+    block = max(1, min(trees, MASK_WORDS // (words << walked)))
+    several = block * BLOCKS_AT_ONCE
+    workspace = leaf_workspace(words, depth, min(several, trees), total.dtype)
+    masks = np.empty((2, block * words << max(0, walked - 1)), np.uint64)
+    for start in range(0, trees, several):
+        stop = min(trees, start + several)
+        planes = empty_planes(workspace, walked, stop - start)
+        top = nodes[: (1 << walked) - 1, start:stop].astype(np.intp)
+        for first in range(0, stop - start, block):
+            some = np.s_[first : first + block]
+            _walk_block(tests, top[:, some], walked, masks, planes[:walked, some])
+        numbers = leaf_numbers(workspace, planes, walked)
+        for first in range(0, stop - start, TREES_IN_A_BATCH):
+            some = numbers[:, first : first + TREES_IN_A_BATCH].transpose(1, 0, 2)
+            index = workspace["index"][: len(some)]
+            np.copyto(index, some)
+            batch = np.s_[start + first : start + first + len(some)]
+            if depth > walked:
+                _descend(tests, nodes[:, batch], walked, depth, index)
+            add_indexed(workspace, index, leaves[batch], total)
+
+
+def _walk_block(
+    tests: npt.NDArray[np.uint64],
+    nodes: npt.NDArray[np.intp],
+    levels: int,
+    masks: npt.NDArray[np.uint64],
+    planes: npt.NDArray[np.uint64],
+) -> None:
+    """nodes (2**levels - 1, trees) -> planes (levels, trees, W): the bits of the number of the node below."""
+    trees, words = nodes.shape[1], tests.shape[1]
+    half = 1 << max(0, levels - 1)
+    mask, right = masks[:, : half * trees * words].reshape(2, half, trees, words)
+    for level in range(levels):
+        width = 1 << level
+        test = right[:width]
+        np.take(tests, nodes[width - 1 : 2 * width - 1], axis=0, out=test, mode="clip")
+        if level == 0:
+            planes[0] = test[0]
+            if levels > 1:
+                mask[1] = test[0]
+                np.invert(test[0], out=mask[0])
+            continue
+        if level == levels - 1:
+            goes_right = np.bitwise_and(mask[:width], test, out=test)
+        else:
+            goes_right = np.bitwise_and(mask[:width], test, out=mask[width : 2 * width])
+            np.bitwise_xor(mask[:width], goes_right, out=mask[:width])
+        np.bitwise_or.reduce(goes_right, axis=0, out=planes[level])
+
+
+def _descend(
+    tests: npt.NDArray[np.uint64], nodes: npt.NDArray[Any], level: int, depth: int, index: npt.NDArray[np.intp]
+) -> None:
+    """index (trees, lanes, length): the nodes' numbers in `level` become the leaves', in place."""
+    trees, lanes, length = index.shape
+    as_bytes = tests.view(np.uint8).reshape(-1)
+    row_bytes = tests.shape[1] * 8
+    lane = np.arange(lanes)
+    byte_of_row = np.arange(length) * (lanes // 8) + (lane >> 3)[:, None]
+    bit_of_row = (lane & 7).astype(np.uint16)[:, None]
+    address = np.empty_like(index)
+    number = index.astype(np.uint16)
+    for below in range(level, depth):
+        width = 1 << below
+        offsets = np.ascontiguousarray(nodes[width - 1 : 2 * width - 1].T).astype(np.intp) * row_bytes
+        for t in range(trees):
+            np.take(offsets[t], index[t], out=address[t], mode="wrap")
+        np.add(address, byte_of_row, out=address)
+        bit = np.take(as_bytes, address, mode="wrap").astype(np.uint16)
+        np.right_shift(bit, bit_of_row, out=bit)
+        np.left_shift(bit, below, out=bit)
+        np.bitwise_and(bit, width, out=bit)
+        np.bitwise_or(number, bit, out=number)
+        np.copyto(index, number)

@@ -1,0 +1,117 @@
+"""From a file to its fingerprint."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from bundle_core.fingerprint.bodies import catches_everything, draws_random_numbers, import_statements
+from bundle_core.fingerprint.bytecode import Code, minors_of
+from bundle_core.fingerprint.contents import (
+    Names,
+    code_of,
+    embedded_objects,
+    is_cloudpickle,
+    is_standard_library,
+    top_object,
+)
+from bundle_core.fingerprint.kinds import gpu_objects, numpy_generation, pandas_generation, recognise
+from bundle_core.fingerprint.machine import Limit, Machine, Malformed, Trace
+from bundle_core.fingerprint.report import PYTHON_MINORS, Fingerprint, Import
+from bundle_core.fingerprint.stream import StreamEnds, read_opcodes
+
+_MAX_IMPORTS = 200
+
+
+def read(path: Path) -> Fingerprint:
+    """The fingerprint of a file, from its opcodes: nothing is loaded, imported or called.
+
+    Whatever the bytes are, it reads at most machine.MAX_OPCODES operations and keeps under 300 MB.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        return _fingerprint(file, size)
+
+
+def _fingerprint(file: BinaryIO, size: int) -> Fingerprint:
+    head = file.read(4096)
+    file.seek(0)
+    kind, problem = recognise(head, size)
+    names, complete = Names(), False
+    machine = Machine(names.read)
+    if kind == "pickle":
+        try:
+            machine.run(read_opcodes(file, size))
+            complete = True
+        except (StreamEnds, Malformed, Limit) as error:
+            problem = str(error)
+    trace = machine.trace
+    if ("joblib.numpy_pickle", "NumpyArrayWrapper") in trace.refs:
+        kind, complete = "joblib", False
+        problem = (
+            "joblib.dump wrote this file: its arrays lie between the opcodes, where pickle.load can not read them."
+        )
+    codes = {id(made): code for made in trace.calls if (code := code_of(made))}
+    fits = {key: minors_of(code) for key, code in codes.items()}
+    candidates = tuple(minor for minor in PYTHON_MINORS if all(minor in fit for fit in fits.values()))
+    top_kind, top_name, top_code, is_method = top_object(trace.top) if complete else ("unknown", "", None, False)
+    parameters = top_code.parameters[is_method:] if top_code else None
+    bodies = [(code, fit[0], code == top_code) for code, fit in zip(codes.values(), fits.values(), strict=True) if fit]
+    return Fingerprint(
+        file_kind=kind,
+        size_bytes=size,
+        complete=complete,
+        problem=problem,
+        protocol=trace.protocol if kind in ("pickle", "joblib") else None,
+        python_version=candidates[0] if codes and len(candidates) == 1 else None,
+        python_candidates=candidates,
+        cloudpickle_generation=_cloudpickle_generation(trace),
+        numpy_generation=numpy_generation(trace),
+        pandas_generation=pandas_generation(trace),
+        top_kind=top_kind,
+        top_name=top_name,
+        parameters=parameters,
+        imports=_imports(trace, bodies),
+        embedded=embedded_objects(trace),
+        pandas_objects=tuple(sorted(f"{module}.{name}" for module, name in trace.refs if module.startswith("pandas."))),
+        gpu_objects=gpu_objects(trace),
+        features=tuple(sorted(names.features)),
+        benchmark_columns=tuple(sorted(names.benchmarks)),
+        columns=tuple(sorted(names.columns)),
+        hides_failures=any(catches_everything(code, minor) and draws_random_numbers(code) for code, minor, _ in bodies),
+        code_objects=len(codes),
+    )
+
+
+def _cloudpickle_generation(trace: Trace) -> str | None:
+    modules = {ref.module.rpartition(".")[2] for ref in trace.refs.values() if is_cloudpickle(ref)}
+    setters = {ref.module.rpartition(".")[2] for ref in trace.refs.values() if ref.name.endswith("_setstate")}
+    if not modules:
+        return None
+    if "cloudpickle_fast" in modules:
+        return "2"
+    return "3" if "cloudpickle" in setters else None
+
+
+def _imports(trace: Trace, bodies: list[tuple[Code, str, bool]]) -> tuple[Import, ...]:
+    """By reference first, then the import statements of function bodies."""
+    loads: dict[str, set[str]] = {}
+    for ref in trace.refs.values():
+        loads.setdefault(ref.module, set()).add(ref.name)
+    found = [_import(module, names, "load", certain=True) for module, names in loads.items()]
+    statements: dict[str, tuple[set[str], bool]] = {}
+    for code, minor, is_top in bodies:
+        for statement in import_statements(code, minor):
+            names, certain = statements.get(statement.module, (set[str](), False))
+            statements[statement.module] = (names | set(statement.names), certain or (statement.certain and is_top))
+    found += [_import(module, names, "predict", certain=sure) for module, (names, sure) in statements.items()]
+    return tuple(found[:_MAX_IMPORTS])
+
+
+def _import(module: str, names: set[str], when: str, *, certain: bool) -> Import:
+    package = module.partition(".")[0]
+    return Import(module, package, tuple(sorted(names)[:20]), when, certain, is_standard_library(package))

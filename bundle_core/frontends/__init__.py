@@ -44,7 +44,7 @@ def read_model(path: Path) -> Model:
     Raises ModelRefused for a missing or unreadable file, an unknown format and a model that is not supported.
     """
     try:
-        with _opened(path) as stream:
+        with opened(path) as stream:
             head = stream.read(HEAD_BYTES)
             stream.seek(0)
             for file_format in FILE_FORMATS:
@@ -77,7 +77,8 @@ def read_object(model: object) -> Model:
     )
 
 
-def _opened(path: Path) -> BinaryIO:
+def opened(path: Path) -> BinaryIO:
+    """The file's content as a stream, decompressed if it is .gz or .xz. Raises OSError."""
     with path.open("rb") as file:
         magic = file.read(6)
     if magic.startswith(b"\x1f\x8b"):

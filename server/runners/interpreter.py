@@ -54,7 +54,7 @@ async def call(
     with private_folder() as stage:
         stage_bundle_core(stage)
         result = await run_child(
-            [python, "-s", "-B", "-m", "bundle_core", command],
+            [python, "-s", "-m", "bundle_core", command],
             env={**child_environment(), "PYTHONHASHSEED": "0"},
             cwd=stage,
             timeout_seconds=timeout_seconds,

@@ -41,7 +41,7 @@ async def run_in_venv(request: RunRequest, interpreter: Path, *, progress: Progr
         options = [f"--{option}={inputs / file}" for option, file in INPUTS.items()]
         ended = await run_child(
             # Isolated: neither the script's folder nor the user's packages are importable, as in the image.
-            [interpreter, "-I", "-B", inputs / "predict.py", "--debug", *options, f"--output_dir={stage / 'output'}"],
+            [interpreter, "-I", inputs / "predict.py", "--debug", *options, f"--output_dir={stage / 'output'}"],
             env=env,
             cwd=stage,
             timeout_seconds=request.limits.timeout_seconds,

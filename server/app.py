@@ -36,8 +36,11 @@ class App:
     confirmations: Confirmations = field(default_factory=Confirmations)
 
 
-def build_server(settings: Settings) -> MCPServer[App]:
-    """The server with all its tools; the account-changing ones are left out where `settings.read_only`."""
+def build_server(settings: Settings, closed: anyio.Event | None = None) -> MCPServer[App]:
+    """The server with all its tools, less those that change the account where `settings.read_only`.
+
+    `closed` is set once the last job has ended and its children are gone.
+    """
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[App]) -> AsyncIterator[App]:
@@ -47,6 +50,8 @@ def build_server(settings: Settings) -> MCPServer[App]:
                 yield app
             finally:
                 await app.jobs.close()
+                if closed is not None:
+                    closed.set()
 
     specs = [spec for module in TOOL_MODULES for spec in specs_of(module)]
     server: MCPServer[App] = MCPServer(

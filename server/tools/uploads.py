@@ -1,0 +1,309 @@
+"""Tools that bring pickles to Numerai and to their slots."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from mcp.server.elicitation import ElicitationResult
+from mcp.server.mcpserver.resolve import Elicit, Resolve
+from pydantic import BaseModel, Field
+
+from server.confirm import Consent
+from server.jobs import Progress
+from server.tools.account import Cursor, Limit, Slot
+from server.tools.registration import Confirm, Ctx, JobResult, Result, WaitSeconds, as_job, asking, state, tool
+from server.upload_plans import AssignPlan, DeployPlan, UploadPlan
+
+Image = Annotated[str | None, Field(description="A docker image's id, name or reference; null: the one that fits.")]
+Version = Annotated[str | None, Field(description="A data version's id, name or version, e.g. v5.2; null: the default.")]
+
+
+class UploadPickleResult(JobResult):
+    pickle_id: str | None = None
+    model: str | None = None
+    sha256: str | None = None
+    validation_status: str | None = None
+    trigger_status: str | None = None
+    docker_image: str | None = None
+    data_version: str | None = None
+    steps: list[str] | None = None
+    assigned: bool | None = None
+    previous_pickle_id: str | None = None
+    diagnosis: list[dict[str, Any]] | None = None
+
+
+class DeployPicklesResult(JobResult):
+    slots: list[dict[str, Any]] | None = None
+    rollback_path: str | None = None
+    dry_run: bool | None = None
+
+
+class TriggerPickleResult(JobResult):
+    pickle_id: str | None = None
+    trigger_id: str | None = None
+    trigger_status: str | None = None
+    statuses: list[str] | None = None
+
+
+class AssignPickleResult(Result):
+    model: str
+    model_id: str
+    pickle_id: str | None
+    previous_pickle_id: str | None
+
+
+class PickleEntry(BaseModel):
+    """One registered pickle."""
+
+    pickle_id: str
+    filename: str | None
+    label: str | None
+    uploaded_for: str | None
+    validation_status: str | None
+    trigger_status: str | None
+    docker_image: str | None
+    data_version: str | None
+    assigned_to: list[str]
+    uploaded: str | None
+
+
+class ListPicklesResult(Result):
+    pickles: list[PickleEntry]
+    total: int
+    next_cursor: str | None
+
+
+@asking
+async def plan_upload(
+    ctx: Ctx,
+    pickle_path: str,
+    model: str,
+    docker_image: str | None,
+    data_version: str | None,
+    label: str | None,
+    assign: bool,
+) -> UploadPlan:
+    """Everything about the upload that can be settled before bytes move."""
+    from server.upload_plans import plan_upload as plan
+
+    app = state(ctx)
+    return await plan(app.settings, app.proofs, pickle_path, model, docker_image, data_version, label, assign)
+
+
+@asking
+async def ask_upload(
+    ctx: Ctx, plan: Annotated[UploadPlan, Resolve(plan_upload)], confirm: str | None
+) -> Elicit[Consent] | Consent:
+    """Asks the user for the upload."""
+    return state(ctx).confirmations.question(plan.facts, confirm, ctx.client_capabilities)
+
+
+@tool("Upload a pickle", changes_account=True, outside=True)
+async def upload_pickle(
+    ctx: Ctx,
+    pickle_path: Annotated[str, Field(description="The pickle, e.g. model.pkl.")],
+    model: Slot,
+    plan: Annotated[UploadPlan, Resolve(plan_upload)],
+    consent: Annotated[ElicitationResult[Consent], Resolve(ask_upload)],
+    docker_image: Image = None,
+    data_version: Version = None,
+    label: Annotated[str | None, Field(description="A note shown beside the pickle.")] = None,
+    assign: Annotated[bool, Field(description="Once validated, make it the one that runs each round.")] = False,
+    confirm: Confirm = None,
+    wait_seconds: WaitSeconds = 45,
+) -> UploadPickleResult:
+    """Upload a pickle for a slot, register it with its docker image and data version, and watch its validation. Asks
+    the user first. Run run_container_debug before. Safe to repeat: the same file, slot and image goes on where it
+    stopped. When invalid, the result has the diagnosis."""
+    from server.uploads import run_upload
+
+    app = state(ctx)
+    app.confirmations.settle(plan.facts, consent)
+
+    async def work(progress: Progress) -> UploadPickleResult:
+        return UploadPickleResult.model_validate(await run_upload(app.settings, plan, progress))
+
+    return await as_job(ctx, UploadPickleResult, {"facts": plan.facts}, work, wait_seconds)
+
+
+@asking
+async def plan_deploy(
+    ctx: Ctx, deployments: list[dict[str, Any]] | str, dry_run: bool
+) -> DeployPlan:
+    """What every slot runs now and will run."""
+    from server.upload_plans import plan_deploy as plan
+
+    app = state(ctx)
+    return await plan(app.settings, app.proofs, deployments)
+
+
+@asking
+async def ask_deploy(
+    ctx: Ctx, plan: Annotated[DeployPlan, Resolve(plan_deploy)], dry_run: bool, confirm: str | None
+) -> Elicit[Consent] | Consent:
+    """Asks the user once for all slots; a dry run changes nothing and asks nothing."""
+    if dry_run:
+        return Consent(proceed=True)
+    return state(ctx).confirmations.question(plan.facts, confirm, ctx.client_capabilities)
+
+
+@tool("Deploy pickles to many slots", changes_account=True, destroys=True, outside=True)
+async def deploy_pickles(
+    ctx: Ctx,
+    deployments: Annotated[
+        list[dict[str, Any]] | str,
+        Field(description="[{model, pickle_path or pickle_id, docker_image?, data_version?}], or a JSON file of it."),
+    ],
+    plan: Annotated[DeployPlan, Resolve(plan_deploy)],
+    consent: Annotated[ElicitationResult[Consent], Resolve(ask_deploy)],
+    dry_run: Annotated[bool, Field(description="Only tell what would happen.")] = False,
+    confirm: Confirm = None,
+    wait_seconds: WaitSeconds = 45,
+) -> DeployPicklesResult:
+    """Upload and assign pickles for many slots in one resumable job. Asks the user once. Identical files go up once; a
+    slot is assigned only when its pickle has validated. rollback_path is a deployments file that undoes it."""
+    from server.uploads import dry_run_result, run_deploy
+
+    app = state(ctx)
+    if dry_run:
+        return DeployPicklesResult.model_validate(dry_run_result(plan))
+    app.confirmations.settle(plan.facts, consent)
+
+    async def work(progress: Progress) -> DeployPicklesResult:
+        return DeployPicklesResult.model_validate(await run_deploy(app.settings, plan, progress))
+
+    return await as_job(ctx, DeployPicklesResult, {"facts": plan.facts}, work, wait_seconds)
+
+
+@tool("List pickles", outside=True)
+async def list_pickles(
+    ctx: Ctx,
+    model: Annotated[str | None, Field(description="Only those uploaded for or assigned to this slot.")] = None,
+    status: Annotated[str | None, Field(description="Only this validation status, e.g. validated.")] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> ListPicklesResult:
+    """List the account's registered pickles, newest first, with statuses, image, data version and where each is
+    assigned."""
+    from server.numerai.account import find_slot
+    from server.numerai.client import open_numerai
+    from server.tools.paging import page
+
+    async with open_numerai(state(ctx).settings) as numerai:
+        account = await numerai.account()
+        pickles = await numerai.pickles()
+    names = {slot.id: slot.name for slot in account.models}
+    assigned: dict[str, list[str]] = {}
+    for slot in account.models:
+        if slot.assigned is not None:
+            assigned.setdefault(slot.assigned.id, []).append(slot.name)
+    if model is not None:
+        wanted = find_slot(account, model)
+        pickles = [p for p in pickles if p.model_id == wanted.id or wanted.name in assigned.get(p.id, [])]
+    pickles = [p for p in pickles if status is None or p.validation_status == status]
+    pickles.sort(key=lambda p: p.inserted_at.timestamp() if p.inserted_at else 0.0, reverse=True)
+    shown, next_cursor = page(pickles, limit, cursor)
+    entries = [
+        PickleEntry(
+            pickle_id=p.id,
+            filename=p.filename,
+            label=p.label,
+            uploaded_for=names.get(p.model_id or "", p.model_id),
+            validation_status=p.validation_status,
+            trigger_status=p.trigger_status,
+            docker_image=p.docker_image_name or p.docker_image,
+            data_version=p.data_version,
+            assigned_to=assigned.get(p.id, []),
+            uploaded=p.inserted_at.isoformat() if p.inserted_at else None,
+        )
+        for p in shown
+    ]
+    return ListPicklesResult(
+        summary=f"{len(entries)} of {len(pickles)} matching pickles, newest first.",
+        pickles=entries,
+        total=len(pickles),
+        next_cursor=next_cursor,
+    )
+
+
+@asking
+async def plan_assign(ctx: Ctx, model: str, pickle_id: str | None) -> AssignPlan:
+    """What the slot runs now and will run."""
+    from server.upload_plans import plan_assign as plan
+
+    return await plan(state(ctx).settings, model, pickle_id)
+
+
+@asking
+async def ask_assign(
+    ctx: Ctx, plan: Annotated[AssignPlan, Resolve(plan_assign)], confirm: str | None
+) -> Elicit[Consent] | Consent:
+    """Asks the user for the assignment."""
+    return state(ctx).confirmations.question(plan.facts, confirm, ctx.client_capabilities)
+
+
+@tool("Assign a pickle to a slot", changes_account=True, destroys=True, outside=True)
+async def assign_pickle(
+    ctx: Ctx,
+    model: Slot,
+    pickle_id: Annotated[str | None, Field(description="A validated pickle's id; null turns the slot's pickle off.")],
+    plan: Annotated[AssignPlan, Resolve(plan_assign)],
+    consent: Annotated[ElicitationResult[Consent], Resolve(ask_assign)],
+    confirm: Confirm = None,
+) -> AssignPickleResult:
+    """Make a pickle the one that Numerai runs for a slot each round. Asks the user first. The slot takes no CSV
+    submissions any more until pickle_id=null. Read back from the account."""
+    from server.numerai.changes import assign
+    from server.numerai.client import open_numerai
+
+    state(ctx).confirmations.settle(plan.facts, consent)
+    async with open_numerai(state(ctx).settings) as numerai:
+        done = await assign(numerai, plan.slot.id, plan.pickle_id)
+    now = done.slot.assigned.id if done.slot.assigned else None
+    runs = f"runs the pickle {now}" if now else "runs no pickle"
+    return AssignPickleResult(
+        summary=f"The slot {done.slot.name} {runs} now; before: {done.previous_pickle_id or 'none'}.",
+        model=done.slot.name,
+        model_id=done.slot.id,
+        pickle_id=now,
+        previous_pickle_id=done.previous_pickle_id,
+    )
+
+
+@asking
+async def ask_trigger(
+    ctx: Ctx, pickle_id: str, model: str | None, validation: bool, confirm: str | None
+) -> Elicit[Consent] | Consent:
+    """Asks the user for a submission; a validation changes nothing that is staked on."""
+    if validation:
+        return Consent(proceed=True)
+    return state(ctx).confirmations.question(_trigger_facts(pickle_id, model), confirm, ctx.client_capabilities)
+
+
+def _trigger_facts(pickle_id: str, model: str | None) -> str:
+    return f"Run the pickle {pickle_id} now and submit its predictions for {model or 'the slots it is assigned to'}."
+
+
+@tool("Run a pickle at Numerai", changes_account=True, repeatable=False, outside=True)
+async def trigger_pickle(
+    ctx: Ctx,
+    pickle_id: str,
+    consent: Annotated[ElicitationResult[Consent], Resolve(ask_trigger)],
+    model: Annotated[str | None, Field(description="The slot to submit for; its name or id.")] = None,
+    validation: Annotated[bool, Field(description="True: only validate. False: submit; asks the user.")] = True,
+    confirm: Confirm = None,
+    wait_seconds: WaitSeconds = 45,
+) -> TriggerPickleResult:
+    """Run a registered pickle at Numerai now. Next: get_trigger_logs with the trigger_id."""
+    from server.uploads import run_trigger
+
+    app = state(ctx)
+    if not validation:
+        app.confirmations.settle(_trigger_facts(pickle_id, model), consent)
+
+    async def work(progress: Progress) -> TriggerPickleResult:
+        return TriggerPickleResult.model_validate(
+            await run_trigger(app.settings, pickle_id, model, validation, progress)
+        )
+
+    return await as_job(ctx, TriggerPickleResult, {"pickle_id": pickle_id, "model": model}, work, wait_seconds)

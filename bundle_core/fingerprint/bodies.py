@@ -7,19 +7,10 @@ from dataclasses import dataclass
 
 from bundle_core.fingerprint.bytecode import Code, Instruction, exception_ranges, instructions
 
-_BRANCHES = (
-    "JUMP",
-    "POP_JUMP",
-    "FOR_ITER",
-    "SEND",
-    "SETUP_",
-    "RETURN",
-    "RAISE",
-    "YIELD",
-    "BEFORE_WITH",
-    "LOAD_SPECIAL",
+_BRANCHES = ("JUMP", "POP_JUMP", "FOR_ITER", "SEND", "SETUP_", "RETURN", "RAISE", "YIELD", "BEFORE_WITH")
+_RANDOM = frozenset(
+    ["random", "rand", "randn", "uniform", "shuffle", "permutation", "default_rng", "RandomState", "choice"]
 )
-_RANDOM = frozenset("random rand randn uniform shuffle permutation default_rng RandomState choice".split())
 _EVERYTHING = frozenset(("Exception", "BaseException"))
 
 
@@ -38,7 +29,7 @@ def import_statements(code: Code, minor: str) -> Iterator[ImportStatement]:
     guarded = [] if minor == "3.10" else exception_ranges(code)
     straight = True
     for position, instruction in enumerate(listing):
-        if instruction.name.startswith(_BRANCHES) and not instruction.name.startswith("RETURN_GENERATOR"):
+        if instruction.name.startswith(_BRANCHES):
             straight = False
         if instruction.name != "IMPORT_NAME" or instruction.argument >= len(code.names):
             continue
@@ -49,11 +40,8 @@ def import_statements(code: Code, minor: str) -> Iterator[ImportStatement]:
             elif not following.name.startswith(("STORE_", "SWAP", "ROT_", "POP_TOP")):
                 break
         in_try = any(start <= instruction.offset < end for start, end, _ in guarded)
-        generator = any(one.name in ("RETURN_GENERATOR", "GEN_START") for one in listing)
         if _level(code, listing[:position]) == 0:
-            yield ImportStatement(
-                code.names[instruction.argument], tuple(names), straight and not in_try and not generator
-            )
+            yield ImportStatement(code.names[instruction.argument], tuple(names), straight and not in_try)
 
 
 def _level(code: Code, before: list[Instruction]) -> int:

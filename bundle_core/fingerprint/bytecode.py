@@ -15,9 +15,8 @@ from bundle_core.fingerprint.linetable import LineEntry, LinetableDamaged, Locat
 from bundle_core.fingerprint.report import PYTHON_MINORS
 
 _BRANCHES = ("JUMP", "POP_JUMP", "FOR_ITER", "SEND", "SETUP_", "END_ASYNC_FOR")
-_EXITS = frozenset(
-    ("RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS", "RERAISE", "JUMP_FORWARD", "JUMP_ABSOLUTE", "JUMP_BACKWARD")
-    + ("JUMP_BACKWARD_NO_INTERRUPT", "INTERPRETER_EXIT")
+_EXITS = frozenset(("RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS", "RERAISE")) | frozenset(
+    ("JUMP_FORWARD", "JUMP_ABSOLUTE", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT")
 )
 
 
@@ -67,7 +66,7 @@ class _Minor:
 
 @cache
 def _minors() -> dict[str, _Minor]:
-    tables = json.loads(files(__package__).joinpath("opcodes.json").read_text())
+    tables = json.loads(files("bundle_core.fingerprint").joinpath("opcodes.json").read_text())
     return {
         minor: _Minor({number: name for name, number in table["opcodes"].items()}, table["caches"])
         for minor, table in tables.items()
@@ -145,15 +144,15 @@ def _operand_fits(code: Code, minor: str, instruction: Instruction, starts: set[
     if name in ("LOAD_CONST", "RETURN_CONST", "KW_NAMES"):
         return argument < len(code.consts)
     if name in ("LOAD_GLOBAL", "IMPORT_NAME", "IMPORT_FROM", "LOAD_METHOD", "LOAD_ATTR", "STORE_ATTR"):
-        shifted = name == "LOAD_GLOBAL" and minor != "3.10" or name == "LOAD_ATTR" and minor not in ("3.10", "3.11")
-        return argument >> shifted < len(code.names)
+        shifting_from = {"LOAD_GLOBAL": "3.11", "LOAD_ATTR": "3.12"}.get(name, "9")
+        return argument >> (minor >= shifting_from) < len(code.names)
     target = _jump_target(minor, instruction)
     return target is None or target in starts
 
 
 def _jump_target(minor: str, instruction: Instruction) -> int | None:
     name, step = instruction.name, 2 * instruction.argument
-    if not name.startswith(_BRANCHES) or name == "END_ASYNC_FOR" and minor != "3.14":
+    if not name.startswith(_BRANCHES) or (name == "END_ASYNC_FOR" and minor != "3.14"):
         return None
     if minor == "3.10":
         return instruction.end + step if name.startswith(("FOR_ITER", "SETUP_", "JUMP_FORWARD")) else step

@@ -19,8 +19,11 @@ _FEATURE = re.compile(r"(?<![\w/.-])feature_[a-z0-9]\w{0,120}")
 _BENCHMARK = re.compile(r"(?<![\w/.-])v\d{1,3}_[a-z]\w{0,60}")
 _COLUMN = re.compile(r"(?:era|data_type|target\w{0,60}|id|prediction|probability)\Z")
 _MODEL_LIBRARIES = frozenset(("lightgbm", "xgboost", "catboost", "sklearn"))
-_REMOVED_MODULES = frozenset("asynchat asyncore distutils imp smtpd aifc audioop cgi cgitb chunk crypt imghdr".split())
-_STANDARD_LIBRARY = sys.stdlib_module_names | _REMOVED_MODULES | {"__builtin__", "copy_reg"}
+# Gone from newer Pythons, and Python 2's names, which unpickling maps.
+_OLD_MODULES = frozenset(
+    ("asynchat", "asyncore", "distutils", "imp", "smtpd", "cgi", "crypt", "__builtin__", "copy_reg")
+)
+_STANDARD_LIBRARY = sys.stdlib_module_names | _OLD_MODULES
 
 
 def is_standard_library(package: str) -> bool:

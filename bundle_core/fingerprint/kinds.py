@@ -32,7 +32,7 @@ def recognise(head: bytes, size: int) -> tuple[FileKind, str]:
             return "compressed", f"The file is compressed ({name})."
     if head.startswith(b"PK\x03\x04"):
         return "archive", "The file is a zip archive, as torch.save and numpy.savez write them, not a pickle."
-    if head.startswith(b"\x93NUMPY") or head.startswith(b"\x89HDF") or head.startswith(b"PAR1"):
+    if head.startswith((b"\x93NUMPY", b"\x89HDF", b"PAR1")):
         return "archive", "The file is a data file (numpy, HDF5 or parquet), not a pickle."
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if text[:1] == b"<":
@@ -59,9 +59,9 @@ def pandas_generation(trace: Trace) -> Literal["2", "3"] | None:
     if not any(module.startswith("pandas.") for module, _ in trace.refs):
         return None
     for made in trace.calls:
-        if isinstance(made.func, Ref) and made.func.name in ("StringDtype",) and isinstance(made.args, Group):
-            if len(made.args.items) > 1:
-                return "3"
+        args = made.args.items if isinstance(made.args, Group) else []
+        if isinstance(made.func, Ref) and made.func.name == "StringDtype" and len(args) > 1:
+            return "3"
     return "2"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bundle_core.fingerprint.stream import RUN, Blob, Opcode, StreamEnds
+from bundle_core.fingerprint.stream import RUN, Blob, Opcode
 
 MAX_OPCODES = 4_000_000
 """A few seconds of work; what comes after is not read."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from bundle_core.fingerprint.bodies import catches_everything, draws_random_numbers, import_statements
 from bundle_core.fingerprint.bytecode import Code, minors_of
@@ -52,9 +52,7 @@ def _fingerprint(file: BinaryIO, size: int) -> Fingerprint:
     trace = machine.trace
     if ("joblib.numpy_pickle", "NumpyArrayWrapper") in trace.refs:
         kind, complete = "joblib", False
-        problem = (
-            "joblib.dump wrote this file: its arrays lie between the opcodes, where pickle.load can not read them."
-        )
+        problem = "joblib.dump wrote this file: its arrays lie between the opcodes, where pickle.load fails on them."
     codes = {id(made): code for made in trace.calls if (code := code_of(made))}
     fits = {key: minors_of(code) for key, code in codes.items()}
     candidates = tuple(minor for minor in PYTHON_MINORS if all(minor in fit for fit in fits.values()))
@@ -87,7 +85,7 @@ def _fingerprint(file: BinaryIO, size: int) -> Fingerprint:
     )
 
 
-def _cloudpickle_generation(trace: Trace) -> str | None:
+def _cloudpickle_generation(trace: Trace) -> Literal["2", "3"] | None:
     modules = {ref.module.rpartition(".")[2] for ref in trace.refs.values() if is_cloudpickle(ref)}
     setters = {ref.module.rpartition(".")[2] for ref in trace.refs.values() if ref.name.endswith("_setstate")}
     if not modules:
@@ -112,6 +110,6 @@ def _imports(trace: Trace, bodies: list[tuple[Code, str, bool]]) -> tuple[Import
     return tuple(found[:_MAX_IMPORTS])
 
 
-def _import(module: str, names: set[str], when: str, *, certain: bool) -> Import:
+def _import(module: str, names: set[str], when: Literal["load", "predict"], *, certain: bool) -> Import:
     package = module.partition(".")[0]
     return Import(module, package, tuple(sorted(names)[:20]), when, certain, is_standard_library(package))

@@ -68,7 +68,7 @@ def _of(kind: Any, value: Any, path: str) -> Any:
 
 def _read_union(kinds: tuple[Any, ...], value: Any, path: str) -> Any:
     for kind in kinds:
-        if _outer(kind) is type(value) or is_dataclass(kind) and isinstance(value, dict):
+        if _outer(kind) is type(value) or (is_dataclass(kind) and isinstance(value, dict)):
             return _read(kind, value, path)
     for kind in kinds:
         try:

@@ -1,0 +1,65 @@
+"""Models and a pipeline to one bundle: names and files are resolved here, once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+
+from bundle_core.bundle import Bundle, Source, check_bundle
+from bundle_core.feature_names import resolve_names
+from bundle_core.ir import Model
+from bundle_core.pipeline import ModelSource, Pipeline, Steps, invalid
+
+_GENERIC = re.compile(r"(Column_|feature_|f|x)?\d+")
+"""Names that libraries make up where the training data had none."""
+
+
+def compose(models: Sequence[Model], pipeline: Pipeline, base_dir: Path) -> Bundle:
+    """The bundle of `models`, which stand in the order of `pipeline.models`; one model needs no entry there.
+
+    A model's columns are its entry's `features`, else the pipeline's, else its own names.
+    Raises PipelineInvalid where names are missing or differ from the model's own.
+    """
+    sources: list[Source] = []
+    for i, model in enumerate(models):
+        entry = pipeline.models[i] if pipeline.models else ModelSource(path="model")
+        name = entry.name or Path(entry.path).name.split(".")[0]
+        sources.append(Source(name, model, tuple(_columns(model, i, pipeline, base_dir)), entry.weight))
+    bundle = Bundle(tuple(sources), resolve_steps(pipeline, base_dir))
+    check_bundle(bundle)
+    return bundle
+
+
+def resolve_steps(pipeline: Pipeline, base_dir: Path) -> Steps:
+    """The pipeline's steps with every name written out."""
+    steps = Steps(**{field.name: getattr(pipeline, field.name) for field in fields(Steps)})
+    if steps.neutralize is None or steps.neutralize.to == "benchmarks":
+        return steps
+    to = resolve_names(steps.neutralize.to, base_dir, "pipeline.neutralize.to")
+    return replace(steps, neutralize=replace(steps.neutralize, to=to))
+
+
+def own_names(model: Model) -> list[str]:
+    """The names that the training data had; none where the library made them up."""
+    generic = all(_GENERIC.fullmatch(name) for name in model.feature_names)
+    return [] if generic else list(model.feature_names)
+
+
+def _columns(model: Model, i: int, pipeline: Pipeline, base_dir: Path) -> list[str]:
+    own = own_names(model)
+    key, given = "pipeline.features", pipeline.features
+    if pipeline.models and pipeline.models[i].features is not None:
+        key, given = f"pipeline.models[{i}].features", pipeline.models[i].features
+    if given is None and not own:
+        raise invalid(key, f"is needed: the model names none of its {model.n_features} features")
+    if given is None:
+        return own
+    listed = resolve_names(given, base_dir, key)
+    if len(listed) != model.n_features:
+        raise invalid(key, f"{len(listed)} names for a model of {model.n_features} features")
+    if own and listed != own:
+        at = next(i for i in range(len(own)) if listed[i] != own[i])
+        raise invalid(f"{key}[{at}]", f"{listed[at]!r} stands where the model was trained with {own[at]!r}")
+    return listed

@@ -1,0 +1,106 @@
+"""A source of a bundle: a model file, a pickled model object, or another bundle's model."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bundle_core.bundle import is_bundle, load
+from bundle_core.errors import ModelRefused, PipelineInvalid
+from bundle_core.frontends import read_model, read_object
+from bundle_core.ir import Model
+from bundle_core.pipeline import invalid
+
+_PICKLE = b"\x80"
+
+
+@dataclass(frozen=True)
+class NativeSource:
+    """A model as the bundle will hold it, beside what its own library reads."""
+
+    model: Model
+    path: Path
+    native: Any
+    """The library's own object where the file is a pickle of it; None for a file that the library has yet to read."""
+    is_bundle: bool
+
+
+def read_source(path: Path, network: dict[str, Any] | None) -> NativeSource:
+    """Read one source. A pickle is loaded, which runs code in it: only in the user's own training interpreter.
+
+    Raises ModelRefused, BundleInvalid, or PipelineInvalid for a bundle of several models.
+    """
+    if is_bundle(path):
+        return NativeSource(_only_model(path), path, None, is_bundle=True)
+    if _is_pickle(path):
+        native = load_object(path)
+        return NativeSource(read_object(native), path, native, is_bundle=False)
+    return NativeSource(read_model(path), path, None, is_bundle=False)
+
+
+def load_object(path: Path) -> Any:
+    """The object in a pickle, joblib or torch file. Raises ModelRefused with the package that this Python lacks."""
+    try:
+        if zipfile.is_zipfile(path):
+            import torch  # pyright: ignore[reportMissingImports]
+
+            return torch.load(path, map_location="cpu", weights_only=False)
+        try:
+            import joblib  # pyright: ignore[reportMissingImports]
+        except ImportError:
+            with path.open("rb") as file:
+                return pickle.load(file)
+        return joblib.load(path)
+    except ImportError as error:
+        raise ModelRefused(
+            f"{path.name} needs a package that {sys.executable} lacks.",
+            evidence=str(error),
+            next_step="Give the Python that trained the model as training_python.",
+        ) from error
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        AttributeError,
+        TypeError,
+        KeyError,
+        IndexError,
+        pickle.UnpicklingError,
+    ) as error:
+        raise ModelRefused(
+            f"{path.name} cannot be unpickled.",
+            evidence=f"{type(error).__name__}: {str(error)[:300]}",
+            next_step="Give the Python that trained the model as training_python, or save the model in its library's "
+            "own format.",
+        ) from error
+
+
+def _is_pickle(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            magic = file.read(2)
+    except OSError:
+        return False
+    return magic[:1] == _PICKLE or magic in (b"x\x9c", b"x\x01", b"x^") or _is_torch(path)
+
+
+def _is_torch(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/data.pkl") for name in archive.namelist())
+
+
+def _only_model(path: Path) -> Model:
+    sources = load(path).sources
+    if len(sources) != 1:
+        raise invalid("pipeline.models", f"{path.name} is a bundle of {len(sources)} models; give their own files")
+    return dataclasses.replace(sources[0].model, feature_names=sources[0].features)
+
+
+__all__ = ["NativeSource", "PipelineInvalid", "load_object", "read_source"]

@@ -48,6 +48,7 @@ class _ImageReply(BaseModel):
     default: bool | None = False
     deprecated: bool | None = False
     experimental: bool | None = False
+    insertedAt: str | None = None
 
 
 class Numerai:
@@ -76,8 +77,9 @@ class Numerai:
         return await self._one("account", Account)
 
     async def docker_images(self, *, deprecated: bool = False) -> list[DockerImage]:
-        """The images that pickles run in, as Numerai orders them. Needs no key."""
+        """The images that pickles run in, the default first, then the newest. Needs no key."""
         replies = await self._list("computePickleDockerImages", _ImageReply, deprecated=deprecated)
+        replies.sort(key=lambda reply: (bool(reply.default), reply.insertedAt or ""), reverse=True)
         return [
             DockerImage(
                 id=reply.id,

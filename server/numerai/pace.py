@@ -62,8 +62,10 @@ class PassingFault(Exception):
         self.retry_after = retry_after
 
 
-async def attempt(send: Callable[[], Awaitable[T]], *, what: str, changes: bool, pace: Pace) -> T:
-    """The result of `send`, tried again after a passing fault where a repeat is safe.
+async def attempt(
+    send: Callable[[], Awaitable[T]], *, what: str, changes: bool, pace: Pace, seconds: float | None = None
+) -> T:
+    """The result of `send`, tried again after a passing fault where a repeat is safe. `seconds` limits each try.
 
     A request that `changes` the account is repeated only if it surely did not reach Numerai or was turned away.
 
@@ -71,12 +73,13 @@ async def attempt(send: Callable[[], Awaitable[T]], *, what: str, changes: bool,
         OutcomeUnknown: a change was sent and its answer lost.
         NumeraiUnreachable: all attempts failed; nothing was changed.
     """
+    seconds = seconds or pace.call_seconds
     for tried, wait in enumerate(pace.retry, 1):
         try:
-            with anyio.fail_after(pace.call_seconds):
+            with anyio.fail_after(seconds):
                 return await send()
         except TimeoutError:
-            fault = PassingFault(f"no answer within {pace.call_seconds:g} s", maybe_done=True)
+            fault = PassingFault(f"no answer within {seconds:g} s", maybe_done=True)
         except PassingFault as passing:
             fault = passing
         asked = fault.retry_after or 0.0

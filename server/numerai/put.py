@@ -1,0 +1,120 @@
+"""The PUT of a file to a presigned address: streamed from disk, of known length, without a Content-Type."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import anyio
+import httpx
+from pydantic import SecretStr
+
+from server.errors import InputError, NumeraiRefused
+from server.numerai.pace import PassingFault
+from server.runners.types import Progress
+
+CHUNK_BYTES = 1 << 20
+LARGEST_BYTES = 5 * 1024**3
+"""S3's limit for one PUT."""
+TOLD_PARTS = 10
+STORAGE_ERROR = re.compile(r"<Code>(?P<code>[^<]*)</Code>\s*<Message>(?P<message>[^<]*)</Message>")
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """A file as it was when it was looked at."""
+
+    path: Path
+    size: int
+    sha256: str
+
+
+async def look_at(path: Path, expected_sha256: str | None = None) -> LocalFile:
+    """Size and checksum of the file.
+
+    Raises:
+        InputError: it cannot be read, is empty or too large, or is not the file that was inspected.
+    """
+    try:
+        size, digest = await anyio.to_thread.run_sync(_measure, path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read.", evidence=error.strerror or "", next_step="Check path.") from None
+    if not 0 < size <= LARGEST_BYTES:
+        raise InputError(
+            f"{path} has {size:,} bytes; an upload has 1 to {LARGEST_BYTES:,}.", next_step="Build the pickle again."
+        )
+    if expected_sha256 and digest != expected_sha256:
+        raise changed(path)
+    return LocalFile(path, size, digest)
+
+
+async def put_file(url: SecretStr, file: LocalFile, progress: Progress, *, seconds: float) -> None:
+    """PUT the file. `seconds` limits each wait for the network, not the whole.
+
+    Raises:
+        InputError: the file changed meanwhile; storage keeps nothing then.
+        NumeraiRefused: storage refused it.
+        PassingFault: worth another try, with a new address.
+    """
+    # No Content-Type: the signature holds an empty one. A length, because S3 takes no chunked transfer.
+    headers = {"Content-Length": str(file.size)}
+    timeout = httpx.Timeout(seconds, connect=min(15.0, seconds))
+    try:
+        async with httpx.AsyncClient(timeout=timeout, follow_redirects=False) as client:
+            response = await client.put(url.get_secret_value(), content=_body(file, progress), headers=headers)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise PassingFault(f"the transfer broke off ({type(error).__name__})", maybe_done=False) from None
+    if not response.is_success:
+        raise _refusal(response)
+
+
+async def _body(file: LocalFile, progress: Progress) -> AsyncGenerator[bytes]:
+    digest, sent, told = hashlib.sha256(), 0, 0
+    with file.path.open("rb") as source:
+        while sent < file.size:
+            chunk = await anyio.to_thread.run_sync(_read, source, digest, file.size - sent)
+            sent += len(chunk)
+            # Checked before the last byte goes out: storage keeps nothing of an unfinished PUT.
+            if not chunk or (sent == file.size and digest.hexdigest() != file.sha256):
+                raise changed(file.path)
+            yield chunk
+            if sent * TOLD_PARTS // file.size > told:
+                told = sent * TOLD_PARTS // file.size
+                await progress(f"sent {sent / 1e6:,.1f} of {file.size / 1e6:,.1f} MB")
+
+
+def _read(source: BinaryIO, digest: hashlib._Hash, left: int) -> bytes:  # pyright: ignore[reportPrivateUsage]
+    chunk = source.read(min(CHUNK_BYTES, left))
+    digest.update(chunk)
+    return chunk
+
+
+def _measure(path: Path) -> tuple[int, str]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+        return file.tell(), digest.hexdigest()
+
+
+def changed(path: Path) -> InputError:
+    """The file is not the one that was looked at."""
+    return InputError(
+        f"{path} changed since it was looked at, so it was not uploaded.",
+        next_step="Wait until nothing writes to it, inspect it again, then upload.",
+    )
+
+
+def _refusal(response: httpx.Response) -> PassingFault | NumeraiRefused:
+    found = STORAGE_ERROR.search(response.text[:4096])
+    told = f"HTTP {response.status_code}" + (f" {found['code']}: {found['message']}" if found else "")
+    expired = response.status_code == 403 and "expired" in told
+    if expired or response.status_code in (408, 429) or response.status_code >= 500 or "RequestTimeout" in told:
+        return PassingFault(f"storage answered {told}", maybe_done=False)
+    return NumeraiRefused(
+        "Numerai's storage refused the file; nothing was registered.",
+        evidence=told,
+        next_step="Call again; if it stays, a proxy between here and the storage may change the request's headers.",
+    )

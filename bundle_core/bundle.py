@@ -21,7 +21,7 @@ import numpy.typing as npt
 from bundle_core.atomic import write_atomically
 from bundle_core.errors import BundleInvalid, PipelineInvalid
 from bundle_core.ir import Model, from_arrays, to_arrays
-from bundle_core.pipeline import Steps, check_steps, invalid
+from bundle_core.pipeline import Impute, Steps, check_steps, invalid
 from bundle_core.typed_json import Mismatch, from_json
 
 VERSION = 1
@@ -104,7 +104,8 @@ def save(bundle: Bundle, path: Path) -> None:
     content = {"version": VERSION, "sources": sources, "steps": asdict(bundle.steps)}
     encoded = json.dumps(content, sort_keys=True, allow_nan=False).encode()
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{_SPEC: np.frombuffer(encoded, np.uint8)}, **arrays)
+    arrays[_SPEC] = np.frombuffer(encoded, np.uint8)
+    np.savez_compressed(buffer, **cast("dict[str, Any]", arrays))
     write_atomically(path, buffer.getvalue())
 
 
@@ -171,7 +172,7 @@ def _check_known_features(bundle: Bundle) -> None:
     if steps.neutralize is not None:
         known.update(steps.neutralize.to if isinstance(steps.neutralize.to, list) else [])
     given: list[tuple[str, object]] = []
-    if steps.impute is not None and not isinstance(steps.impute, float):
+    if isinstance(steps.impute, Impute):
         given.append(("impute.values", steps.impute.values))
     if steps.scale is not None:
         given += [("scale.mean", steps.scale.mean), ("scale.std", steps.scale.std)]

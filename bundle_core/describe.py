@@ -65,7 +65,7 @@ def _size(model: Model) -> str:
 def _steps(steps: Steps) -> list[str]:
     said: list[str] = []
     if steps.impute is not None:
-        impute = Impute(value=steps.impute) if isinstance(steps.impute, float) else steps.impute
+        impute = steps.impute if isinstance(steps.impute, Impute) else Impute(value=steps.impute)
         rest = "" if impute.value is None else f"{impute.value:g}"
         own = f"own values for {len(impute.values)} features" if impute.values else ""
         said.append(f"missing features become {' and '.join(part for part in (own, rest) if part)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +20,11 @@ def read_frame(path: Path) -> pd.DataFrame:
     """A parquet or CSV file with its rows' ids as the index. Raises DataInvalid."""
     try:
         import pandas as pd
-    except ImportError:
+    except ImportError as error:
         raise DataInvalid(
             f"{path.name} cannot be read: this Python has no pandas.",
             next_step="Install pandas and pyarrow there, or leave the file out.",
-        ) from None
+        ) from error
     try:
         frame = pd.read_csv(path) if path.suffix in (".csv", ".gz") else pd.read_parquet(path)
     except ImportError as error:
@@ -32,7 +32,7 @@ def read_frame(path: Path) -> pd.DataFrame:
             f"{path.name} cannot be read: this Python has no parquet reader.",
             evidence=str(error).splitlines()[0],
             next_step="Install pyarrow there, or give the file as CSV.",
-        ) from None
+        ) from error
     except (OSError, ValueError, UnicodeError) as error:
         raise DataInvalid(
             f"{path.name} is no readable parquet or CSV file.",
@@ -54,7 +54,7 @@ def read_sample(sample: Path, benchmarks: Path | None) -> tuple[pd.DataFrame, pd
     return live, pd.DataFrame(index=live.index) if benchmarks is None else read_frame(benchmarks)
 
 
-def read_reference(path: Path, live_index: pd.Index, source: str) -> npt.NDArray[np.float64]:
+def read_reference(path: Path, live_index: Any, source: str) -> npt.NDArray[np.float64]:
     """(n,) The raw scores of one source in the order of `live_index`.
 
     The column is the one named as the source, else one with a usual name (score, prediction, ...), else the only

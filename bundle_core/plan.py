@@ -52,7 +52,7 @@ def _input(names: list[str], steps: Steps) -> dict[str, Any]:
 def _fill(names: list[str], impute: Impute | float | None) -> npt.NDArray[np.float64] | None:
     if impute is None:
         return None
-    given = Impute(value=impute) if isinstance(impute, float) else impute
+    given = impute if isinstance(impute, Impute) else Impute(value=impute)
     default = np.nan if given.value is None else given.value
     return np.array([given.values.get(name, default) for name in names], np.float64)
 

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from bundle_core.bundle import is_bundle, load
-from bundle_core.errors import ModelRefused, PipelineInvalid
+from bundle_core.errors import ModelRefused
 from bundle_core.frontends import read_model, read_object
 from bundle_core.ir import Model
 from bundle_core.pipeline import invalid
 
 _PICKLE = b"\x80"
+_DAMAGE = (OSError, EOFError, ValueError, AttributeError, TypeError, LookupError, pickle.UnpicklingError)
+"""What unpickling raises for a damaged file or one of other versions of its library."""
 
 
 @dataclass(frozen=True)
@@ -62,16 +64,7 @@ def load_object(path: Path) -> Any:
             evidence=str(error),
             next_step="Give the Python that trained the model as training_python.",
         ) from error
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        AttributeError,
-        TypeError,
-        KeyError,
-        IndexError,
-        pickle.UnpicklingError,
-    ) as error:
+    except _DAMAGE as error:
         raise ModelRefused(
             f"{path.name} cannot be unpickled.",
             evidence=f"{type(error).__name__}: {str(error)[:300]}",
@@ -101,6 +94,3 @@ def _only_model(path: Path) -> Model:
     if len(sources) != 1:
         raise invalid("pipeline.models", f"{path.name} is a bundle of {len(sources)} models; give their own files")
     return dataclasses.replace(sources[0].model, feature_names=sources[0].features)
-
-
-__all__ = ["NativeSource", "PipelineInvalid", "load_object", "read_source"]

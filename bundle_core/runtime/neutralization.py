@@ -97,6 +97,6 @@ def solve(factor: npt.NDArray[np.float64], right: npt.NDArray[np.float64]) -> np
 def combine(design: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """(n,) The weighted sum of (k, n) rows, added one by one."""
     total = np.zeros(design.shape[1])
-    for row, weight in zip(design, weights.tolist()):
+    for row, weight in zip(design, weights.tolist(), strict=True):
         total += row * weight
     return total

@@ -82,7 +82,7 @@ def weighted_mean(every: list[npt.NDArray[np.float64]], weights: list[float]) ->
     if len(every) == 1:
         return every[0]
     total = np.zeros(len(every[0]))
-    for scores, weight in zip(every, weights):
+    for scores, weight in zip(every, weights, strict=True):
         total = total + scores * weight
     return total / sum(weights)
 
@@ -98,7 +98,7 @@ def blended(
     An id that the benchmarks lack, or that has NaN there: the scores alone, the column's mean, or ValueError.
     """
     columns = aligned(live_features, live_benchmark_models, blend["names"])
-    lacking = np.isnan(columns).any(axis=1)
+    lacking = np.isnan(columns.sum(axis=1))
     if blend["missing"] == "error" and lacking.any():
         raise ValueError(
             f"live_benchmark_models has no prediction for {np.count_nonzero(lacking)} of {len(lacking)} ids, "

@@ -13,13 +13,12 @@ TREES_AT_ONCE = 1024
 """Trees laid out together: bounds the memory of the frontier."""
 
 
-def lower_complete(model: TreeEnsemble, test_of_split: npt.NDArray[Any]) -> dict[str, Any]:
+def lower_complete(model: TreeEnsemble, test_of_split: npt.NDArray[Any], depth: int) -> dict[str, Any]:
     """ "depth" d, "nodes" (2**d - 1, T) of test_of_split's dtype, "leaves" (T, 2**d) of the sum dtype.
 
     Level k has its nodes from 2**k - 1 on; the children of its node j are j and j + 2**k of level k + 1. A branch
     that ends early goes on with tests that send all left, so its leaf keeps the number that it has then.
     """
-    depth = max(1, depth_of(model))
     nodes = np.zeros(((1 << depth) - 1, model.n_trees), test_of_split.dtype)
     leaves = np.zeros((model.n_trees, 1 << depth), model.sum_dtype)
     for start in range(0, model.n_trees, TREES_AT_ONCE):
@@ -58,22 +57,3 @@ def _lay_out(
         tree, split = np.concatenate(next_tree), np.concatenate(next_split)
         position = np.concatenate(next_position)
         level += 1
-
-
-def depth_of(model: TreeEnsemble) -> int:
-    """The most splits on any way from a root to a leaf."""
-    return int(depths(model).max(initial=0))
-
-
-def depths(model: TreeEnsemble) -> npt.NDArray[np.int64]:
-    """(T,) Each tree's depth; that of a single leaf is 0."""
-    depth = np.zeros(model.n_trees, np.int64)
-    tree = np.flatnonzero(np.diff(model.split_start))
-    split = model.split_start[tree]
-    while len(split):
-        depth[tree] += 1
-        children = np.concatenate([model.left[split], model.right[split]])
-        tree = np.concatenate([tree, tree])[children >= 0]
-        split = model.split_start[tree] + children[children >= 0]
-        # `depth[tree] += 1` counts a tree once, however many of its splits are in the level.
-    return depth

@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle_core.ir.tree_ensemble import TreeEnsemble
+from bundle_core.lowering.choice import choose_kernel, depths
 from bundle_core.lowering.complete import lower_complete
 from bundle_core.lowering.distinct_tests import intern_tests
+from bundle_core.lowering.gather import lower_gather
 
 
 def lower_trees(model: TreeEnsemble) -> dict[str, Any]:
@@ -26,9 +28,12 @@ def lower_trees(model: TreeEnsemble) -> dict[str, Any]:
         "scale": model.scale,
         "bias": model.bias,
         "output": model.output,
-        "tests": tests,
     }
-    lowered.update(lower_complete(model, test_of_split))
+    if choose_kernel(model) == "gather":
+        lowered.update(lower_gather(model, tests, test_of_split))
+    else:
+        lowered["tests"] = tests
+        lowered.update(lower_complete(model, test_of_split, max(1, int(depths(model).max(initial=0)))))
     return lowered
 
 

@@ -1,7 +1,7 @@
 """The distinct split tests of a forest, answered for all rows at once: one bit plane "the row goes right" a test.
 
-`tests` is a dict of arrays with one entry a test, sorted by feature: "feature" (K,), "cut" (K,) float64 or float32 (right
-if x > cut), "flags" (K,) uint8 as in the IR; and for categorical tests, whose cut numbers their set, "set_start",
+`tests` is a dict of arrays with one entry a test, sorted by feature: "feature" (K,), "cut" (K,) float64 or float32,
+right if x > cut; "flags" (K,) uint8 as in the IR; and for categorical tests, whose cut numbers their set, "set_start",
 "set_member" and the string "category_rounding".
 """
 
@@ -29,56 +29,60 @@ def pack_tests(tests: dict[str, Any], X: npt.NDArray[Any], input_dtype: str) -> 
     small, is_small = five_valued(X)
     plain = (tests["flags"] & (ZERO_COUNTS_AS_MISSING | IN_A_SET)) == 0
     by_digits = plain & is_small[tests["feature"]]
-    if small is not None and by_digits.any():
-        _pack_five_valued(tests, small, by_digits, planes)
+    if by_digits.any():
+        if not is_small.all():
+            small = small[:, is_small]
+        _pack_five_valued(tests, small, np.cumsum(is_small) - 1, by_digits, planes)
     if not by_digits.all():
         _pack_any(tests, X, np.flatnonzero(~by_digits), input_dtype, planes)
     return planes
 
 
-def five_valued(X: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8] | None, npt.NDArray[np.bool_]]:
-    """X as uint8 where whole columns hold only 0, 1, 2, 3, 4, and (F,) which columns do; None if no column does."""
+def five_valued(X: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+    """(F,) Which columns of X hold nothing but 0, 1, 2, 3, 4, and X as uint8, of which only these columns count."""
     features = X.shape[1]
-    if X.dtype.kind == "b" or X.dtype.itemsize == 1:
+    if X.dtype.itemsize == 1:
         small = X.view(np.uint8)
         if int(small.max(initial=0)) <= 4:
             return small, np.ones(features, np.bool_)
-        is_small = small.max(axis=0) <= 4
-        return (small, is_small) if is_small.any() else (None, is_small)
-    with np.errstate(invalid="ignore"):
-        # A few rows tell apart most columns that cannot be recoded, before the whole of X is looked at.
-        probe = X[:16]
-        if not ((probe.astype(np.uint8) == probe) & (probe <= 4)).all(axis=0).any():
-            return None, np.zeros(features, np.bool_)
-        small = np.empty(X.shape, np.uint8, order="C" if X.strides[1] <= X.strides[0] else "F")
-        is_small = np.ones(features, np.bool_)
-        by_rows = small.flags.c_contiguous
-        step = max(1, 262144 // max(1, X.shape[1] if by_rows else X.shape[0]))
-        for start in range(0, X.shape[0] if by_rows else features, step):
-            part = np.s_[start : start + step] if by_rows else np.s_[:, start : start + step]
-            np.copyto(small[part], X[part], casting="unsafe")
-            same = (small[part] == X[part]) & (small[part] <= 4)
-            if not same.all():
-                columns = np.s_[:] if by_rows else np.s_[start : start + step]
-                is_small[columns] &= same.all(axis=0)
+        return small, small.max(axis=0) <= 4
+    small = np.empty(X.shape, np.uint8, order="C" if X.strides[1] <= X.strides[0] else "F")
+    by_rows = small.flags.c_contiguous
+    # A few rows tell apart most columns that cannot be recoded, before the whole of X is looked at.
+    is_small = ((X[:16].astype(np.uint8) == X[:16]) & (X[:16] <= 4)).all(axis=0)
+    if not is_small.any():
+        return small, is_small
+    step = max(1, 262144 // (features if by_rows else len(X)))
+    for start in range(0, len(X) if by_rows else features, step):
+        part = np.s_[start : start + step] if by_rows else np.s_[:, start : start + step]
+        np.copyto(small[part], X[part], casting="unsafe")
+        same = (small[part] == X[part]) & (small[part] <= 4)
+        if not same.all():
+            is_small[np.s_[:] if by_rows else part[1]] &= same.all(axis=0)
     return small, is_small
 
 
 def _pack_five_valued(
-    tests: dict[str, Any], small: npt.NDArray[np.uint8], chosen: npt.NDArray[np.bool_], planes: npt.NDArray[np.uint64]
+    tests: dict[str, Any],
+    small: npt.NDArray[np.uint8],
+    column: npt.NDArray[np.intp],
+    chosen: npt.NDArray[np.bool_],
+    planes: npt.NDArray[np.uint64],
 ) -> None:
-    """Tests of columns with the values 0 to 4: x > 0, x > 1, x > 2, x > 3 are the OR and AND of x's digits."""
-    features = small.shape[1]
+    """Tests of columns with the values 0 to 4: x > 0, x > 1, x > 2, x > 3 are made of x's binary digits.
+
+    `column` (F,) says where in `small` a feature is.
+    """
     ones, twos, fours = binary_digits(small)
-    above = np.empty((4, features, planes.shape[1]), np.uint64)
+    above = np.empty((4, *ones.shape), np.uint64)
     np.bitwise_or(twos, fours, out=above[1])
     np.bitwise_or(above[1], ones, out=above[0])
     np.bitwise_and(twos, ones, out=above[2])
     np.bitwise_or(above[2], fours, out=above[2])
     above[3] = fours
     cut = np.clip(np.floor(tests["cut"]), -1, 4).astype(np.intp)
-    which = np.clip(cut, 0, 3) * features + tests["feature"]
-    every = above.reshape(4 * features, -1)
+    which = np.clip(cut, 0, 3) * small.shape[1] + column[tests["feature"]]
+    every = above.reshape(4 * small.shape[1], -1)
     if chosen.all():
         np.take(every, which, axis=0, out=planes[1:], mode="clip")
     else:

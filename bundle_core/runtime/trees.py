@@ -10,6 +10,7 @@ import numpy.typing as npt
 from bundle_core.runtime.bits import rows_in_order
 from bundle_core.runtime.split_tests import pack_tests
 from bundle_core.runtime.trees_complete import sum_complete
+from bundle_core.runtime.trees_gather import gather_scores
 
 ROWS_AT_ONCE = 6528
 """102 words of 64 rows: the working set of a chunk stays in the second level cache."""
@@ -18,12 +19,15 @@ ROWS_AT_ONCE = 6528
 def tree_scores(lowered: dict[str, Any], X: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """(n, F) -> (n,) raw scores in the ensemble's sum dtype."""
     scores = np.empty(len(X), lowered["sum_dtype"])
-    for start in range(0, len(X), ROWS_AT_ONCE):
-        scores[start : start + ROWS_AT_ONCE] = _chunk_scores(lowered, X[start : start + ROWS_AT_ONCE])
-    return finished(lowered, scores)
+    with np.errstate(all="ignore"):
+        for start in range(0, len(X), ROWS_AT_ONCE):
+            scores[start : start + ROWS_AT_ONCE] = _chunk_scores(lowered, X[start : start + ROWS_AT_ONCE])
+        return finished(lowered, scores)
 
 
 def _chunk_scores(lowered: dict[str, Any], X: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if lowered["kernel"] == "gather":
+        return gather_scores(lowered, X)
     tests = pack_tests(lowered["tests"], X, lowered["input_dtype"])
     lanes = 8 if lowered["depth"] <= 8 else 16
     total = np.full((lanes, tests.shape[1] * 64 // lanes), lowered["start"], lowered["sum_dtype"])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
@@ -54,14 +55,29 @@ def build_server(settings: Settings, closed: anyio.Event | None = None) -> MCPSe
                     closed.set()
 
     specs = [spec for module in TOOL_MODULES for spec in specs_of(module)]
-    server: MCPServer[App] = MCPServer(
-        "numerai-pickle-mcp",
-        title="Numerai model uploads",
-        instructions=INSTRUCTIONS,
-        version=version("numerai-pickle-mcp"),
-        tools=[build_tool(spec) for spec in specs if not (settings.read_only and spec.changes_account)],
-        lifespan=lifespan,
-        log_level="WARNING",
-    )
+    with _plain_logging():
+        server: MCPServer[App] = MCPServer(
+            "numerai-pickle-mcp",
+            title="Numerai model uploads",
+            instructions=INSTRUCTIONS,
+            version=version("numerai-pickle-mcp"),
+            tools=[build_tool(spec) for spec in specs if not (settings.read_only and spec.changes_account)],
+            lifespan=lifespan,
+            log_level="WARNING",
+        )
     prompts.register(server)
     return server
+
+
+@contextmanager
+def _plain_logging() -> Iterator[None]:
+    """The SDK loads rich for its log handler wherever rich is installed; hiding it saves start-up time."""
+    hidden = "rich.console"
+    before = sys.modules.get(hidden)
+    sys.modules[hidden] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[hidden]
+        if before is not None:
+            sys.modules[hidden] = before

@@ -14,3 +14,7 @@ def main() -> None:
     from server.commands import app
 
     app()
+
+
+if __name__ == "__main__":
+    main()

@@ -31,9 +31,9 @@ J = TypeVar("J", bound="JobResult")
 
 WaitSeconds = Annotated[
     int,
-    Field(ge=0, le=600, description="Wait this long; then the job's id is returned. Stay below the client's limit."),
+    Field(ge=0, le=600, description="Then the job goes on by itself."),
 ]
-Confirm = Annotated[str | None, Field(description="Code from an earlier call; only after the user agreed.")]
+Confirm = Annotated[str | None, Field(description="The code, once the user agreed.")]
 
 
 class Result(BaseModel):
@@ -104,7 +104,10 @@ def specs_of(module: object) -> list[ToolSpec]:
 
 def build_tool(spec: ToolSpec) -> Tool:
     """The SDK's tool: unknown arguments refused, schemas without ornament, expected failures as ToolError."""
-    built = Tool.from_function(_guarded(spec.fn), title=spec.title, annotations=spec.annotations)
+    description = " ".join((spec.fn.__doc__ or "").split())
+    built = Tool.from_function(
+        _guarded(spec.fn), title=spec.title, description=description, annotations=spec.annotations
+    )
     arguments = built.fn_metadata.arg_model
     arguments.model_config["extra"] = "forbid"
     arguments.model_rebuild(force=True)

@@ -47,11 +47,16 @@ class Journal:
         """Write the entry with a new step and facts, whole and on disk when this returns."""
         stored = {"uploaded_at": time.time()} if step == "uploaded" else {}
         entry = entry.model_copy(update={"step": step, **facts, **stored})
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        aside = self._path.with_suffix(f".{os.getpid()}.new")
-        with aside.open("wb") as file:
-            file.write(entry.model_dump_json().encode())
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(self._path)
+        write_whole(self._path, entry.model_dump_json())
         return entry
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write the file, whole and on disk when this returns, or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(f".{os.getpid()}.new")
+    with aside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)

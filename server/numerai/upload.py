@@ -144,9 +144,13 @@ async def _store(
 async def _find(numerai: Numerai, request: UploadRequest, file: LocalFile, entry: Entry) -> Pickle | None:
     """The pickle that an earlier call registered."""
     for pickle in await numerai.pickles(model_id=request.slot.id):
-        same_file = entry.filename == pickle.filename or _mark(file) in (pickle.filename or "")
-        same_run = pickle.docker_image_id == request.image.id and pickle.data_version_id == request.data_version.id
-        if pickle.id == entry.pickle_id or (same_file and same_run):
+        image_fits = pickle.docker_image_id in (None, request.image.id)
+        run_fits = (pickle.docker_image_id, pickle.data_version_id) == (request.image.id, request.data_version.id)
+        if (
+            pickle.id == entry.pickle_id
+            or (pickle.filename == entry.filename and image_fits)
+            or (_mark(file) in (pickle.filename or "") and run_fits)
+        ):
             return pickle
     return None
 

@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _probe(request: reports.ProbeRequest) -> reports.ProbeReport:
-    from bundle_core.pack import installed
+    from bundle_core.distributions import installed
 
     return reports.ProbeReport(
         executable=sys.executable,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import pickle
 import sys
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from bundle_core.amalgam import runtime_namespace
 from bundle_core.atomic import write_atomically
 from bundle_core.bundle import Bundle
 from bundle_core.describe import describe
+from bundle_core.distributions import installed
 from bundle_core.errors import PackRefused
 from bundle_core.fingerprint import read
 from bundle_core.plan import make_plan
@@ -61,14 +61,3 @@ def write_pickle(predict: Callable[..., Any], output: Path, description: Descrip
         imports=sorted({item.package for item in fingerprint.imports}),
         description=description,
     )
-
-
-def installed(packages: list[str]) -> dict[str, str | None]:
-    """Versions of distributions in this interpreter; null for one that is not there."""
-    versions: dict[str, str | None] = {}
-    for package in packages:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = None
-    return versions

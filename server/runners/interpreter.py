@@ -80,7 +80,7 @@ def _answer(python: Path, command: str, result: ChildResult, timeout_seconds: fl
     errors = result.stderr.decode(errors="replace").strip()
     if result.timed_out:
         raise ChildFailure(
-            f"{command!r} in {python} took longer than {timeout_seconds:.0f} s and was ended.",
+            f"{command!r} in {python} took longer than {timeout_seconds:g} s and was ended.",
             evidence=_last_lines(errors),
         )
     if result.exit_code == 127 and not result.stdout:

@@ -79,8 +79,9 @@ async def make_venv(
     if existing and not recreate:
         if not _serves(existing, image, wanted, pins):
             raise EnvironmentFailure(
-                f"The venv at {path} was made for {existing.image.reference} with other packages or pins.",
-                evidence=f"It holds {', '.join(existing.requirements.values())}.",
+                f"The venv at {path} was made for another image, or lacks what is asked for.",
+                evidence=f"It is for {existing.image.reference} with {', '.join(existing.requirements.values())}; "
+                f"asked for is {image.reference} with {', '.join(wanted.values())}.",
                 next_step="Call again with recreate=true, or with another path.",
             )
         return await _reuse(path, existing)
@@ -164,8 +165,7 @@ async def _install(venv: Path, python: Path, recipe: Recipe, pins: Pins, progres
     if made.exit_code != 0:
         raise EnvironmentFailure("uv could not make the venv.", evidence=_tail(made.stderr))
     constraints = venv / "constraints.txt"
-    kept = {name: version for name, version in pins.versions.items() if name not in recipe.requirements}
-    constraints.write_text("".join(f"{name}=={version}\n" for name, version in kept.items()))
+    constraints.write_text("".join(f"{name}=={version}\n" for name, version in pins.versions.items()))
     await progress(f"Installing {', '.join(recipe.requirements.values())}")
     installed = await run_uv(
         "pip",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from server.errors import NumeraiUnreachable
+from server.errors import EngineFailure, NumeraiUnreachable
 from server.numerai.account import choose_image
 from server.numerai.client import Numerai, open_numerai
 from server.runners.types import DockerImage
@@ -42,4 +42,25 @@ async def find_image(settings: Settings, wanted: str | None) -> DockerImage:
     if reference is not None:
         listed = (image for image in images if (image.image, image.tag) == (reference["image"], reference["tag"]))
         return next(listed, DockerImage(None, reference[0], reference["image"], reference["tag"]))
-    return choose_image(images, wanted, None)
+    return choose_image(images, wanted)
+
+
+async def present_locally(references: list[str]) -> frozenset[str] | None:
+    """Those of the references that the docker engine has; None where no engine answers."""
+    from server.runners import engine
+
+    try:
+        async with engine.open_engine() as client:
+            return frozenset([reference for reference in references if await engine.find_image(client, reference)])
+    except EngineFailure:
+        return None
+
+
+async def known_pins(settings: Settings, image: DockerImage) -> int:
+    """How many of the image's own packages' versions are known; 0 where only those of another image are."""
+    from server.runners.pins import pins_for
+
+    if image.python_version is None:
+        return 0
+    pins = await pins_for(image, settings.cache_dir)
+    return 0 if pins.source == "nearest" else len(pins.versions)

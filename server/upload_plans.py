@@ -207,7 +207,7 @@ async def _plan_one(
     check_upload_slot(slot)
     fingerprint = await read_fingerprint(path)
     images = await listed_images(numerai, deprecated=docker_image is not None)
-    image = choose_image(images, docker_image, fingerprint.python_version)
+    image = choose_image(images, docker_image, python_version=fingerprint.python_version)
     version = choose_data_version(await numerai.data_versions(deprecated=data_version is not None), data_version)
     fatal = [f for f in (await inspect(settings, fingerprint, image, version, numerai)) if f.verdict == "will_fail"]
     if fatal:

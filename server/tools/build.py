@@ -98,11 +98,11 @@ async def build_pickle(
     ctx: Ctx,
     model_path: Annotated[str | None, Field(description="A trained model's file, e.g. model.txt or model.json.")] = None,
     bundle_path: Annotated[str | None, Field(description="A bundle (.npz) of an earlier build.")] = None,
-    script: Annotated[str | None, Field(description="file.py:function, a predict of your own; it must not train.")] = None,
+    script: Annotated[str | None, Field(description="file.py:function: your own predict; must not train.")] = None,
     output: Annotated[str, Field(description="The pickle to write; bundle and report go beside it.")] = "model.pkl",
     venv: Annotated[str, Field(description="The venv of make_venv.")] = "venv",
     training_python: Annotated[
-        str | None, Field(description="Python that can read the model object; null: .venv of the workspace.")
+        str | None, Field(description="Reads model objects; null: the workspace's .venv.")
     ] = None,
     features: Annotated[
         list[str] | str | None, Field(description="Names in training order, or features.json#set; null: the model's own.")

@@ -49,14 +49,13 @@ async def query_docker_images(
 ) -> QueryDockerImagesResult:
     """List the docker images in which Numerai runs pickles, the default first. Start here: a pickle must be made by
     the Python of the image that runs it. Needs no API key; changes nothing. Next: make_venv."""
-    from server.images import listed_images
+    from server.images import known_pins, listed_images, present_locally
     from server.numerai.client import open_numerai
-    from server.runners.engine import present_images
-    from server.runners.pins import known_pins
 
-    async with open_numerai(state(ctx).settings) as numerai:
+    settings = state(ctx).settings
+    async with open_numerai(settings) as numerai:
         images = await listed_images(numerai, deprecated=include_deprecated)
-    present = await present_images([image.reference for image in images])
+    present = await present_locally([image.reference for image in images])
     entries = [
         ImageEntry(
             id=image.id,
@@ -66,7 +65,7 @@ async def query_docker_images(
             default=image.default,
             deprecated=image.deprecated,
             experimental=image.experimental,
-            pins=len(known_pins(image)),
+            pins=await known_pins(settings, image),
             present_locally=None if present is None else image.reference in present,
         )
         for image in images

@@ -243,7 +243,7 @@ def _output_schema(schema: dict[str, Any]) -> dict[str, Any]:
     def open_up(node: dict[str, Any]) -> dict[str, Any]:
         if "anyOf" in node:
             types = [open_up(branch).get("type", "object") for branch in node["anyOf"]]
-            return {"type": types} if all(isinstance(t, str) for t in types) else {}
+            return {} if {"object", "array"} & set(types) else {"type": types}
         return {key: node[key] for key in ("type", "enum") if key in node}
 
     compact = _compact(schema)

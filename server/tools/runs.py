@@ -43,18 +43,18 @@ async def run_container_debug(
     benchmarks: Annotated[str | None, Field(description="A parquet of benchmark predictions for the dataset.")] = None,
     data_version: Annotated[str | None, Field(description="For live data, e.g. v5.2; null: the default.")] = None,
     runner: Annotated[
-        str, Field(pattern="^(auto|docker|venv)$", description="docker, venv, or auto: docker if it has the image.")
+        str, Field(pattern="^(auto|docker|venv)$", description="auto: docker if it has the image.")
     ] = "auto",
-    venv: Annotated[str, Field(description="The venv of make_venv, for runs without docker.")] = "venv",
-    pull: Annotated[bool, Field(description="Pull the image when it is missing: several GB.")] = False,
+    venv: Annotated[str, Field(description="For runs without docker.")] = "venv",
+    pull: Annotated[bool, Field(description="Pull a missing image: several GB.")] = False,
     timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 600,
     memory_mb: Annotated[int, Field(ge=128, le=65536)] = 4096,
     cpus: Annotated[float, Field(gt=0, le=64)] = 1,
     wait_seconds: WaitSeconds = 45,
 ) -> RunContainerDebugResult:
     """Run a pickle as Numerai does: in the image's container (else in the matching venv), 1 CPU, 4 GB, 10 minutes, no
-    network. Says whether it works, why not and what to do, how much of the limits it uses, and what the submission
-    would refuse. The run is recorded as proof for upload_pickle, which is next."""
+    network. Says whether it works, why not and what to do, the share of the limits used, and what the submission would
+    refuse. Recorded as proof for upload_pickle, which is next."""
     from server.run_results import run_result
     from server.runs import DebugRequest, debug_run
 

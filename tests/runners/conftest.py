@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -179,7 +180,11 @@ def image() -> Callable[[str], DockerImage]:
 
 
 @pytest.fixture(scope="session")
-def containers() -> Callable[[], list[str]]:
-    """`containers()`: the names of all of our containers, running or not."""
-    command = ["docker", "ps", "-a", "--filter", f"name={PREFIX}", "--format", "{{.Names}}"]
-    return lambda: subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+def containers() -> Callable[..., list[str]]:
+    """`containers(pid)`: the names of all containers of this process, or of another one, running or not."""
+
+    def names(pid: int = os.getpid()) -> list[str]:
+        command = ["docker", "ps", "-a", "--filter", f"name={PREFIX}-{pid}", "--format", "{{.Names}}"]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+
+    return names

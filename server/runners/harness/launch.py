@@ -38,8 +38,10 @@ def main() -> int:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-options.cpus :])
     owner = sys.stdin.buffer
     given = owner.read(int(owner.readline() or 0)) if options.leash else None
+    # Through two pipes the engine's log would lose the order of what was written.
+    streams = {"stdin": subprocess.PIPE} if options.leash else {"stderr": subprocess.STDOUT}
     try:
-        child = subprocess.Popen(options.command, stdin=subprocess.PIPE if options.leash else None)
+        child = subprocess.Popen(options.command, **streams)
     except OSError as error:
         print(f"{options.command[0]}: {error.strerror}", file=sys.stderr)
         return 127

@@ -1,0 +1,237 @@
+"""Runs in the container: every failure really happens, production's limits really hold, nothing is left."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from server.errors import EngineFailure, ImageMissing, InputError
+from server.runners.container import run_in_container
+from server.runners.engine import find_image, local_image, open_engine
+from server.runners.types import DockerImage, RunReport, RunRequest
+
+pytestmark = pytest.mark.requires("docker", "image:3.12", "python:3.12")
+Requests = Callable[..., RunRequest]
+Images = Callable[[str], DockerImage]
+Containers = Callable[..., list[str]]
+
+SERVER = """
+import sys
+from pathlib import Path
+import anyio
+from server.runners.container import run_in_container
+from server.runners.types import DockerImage, RunRequest
+
+folder, output = Path(sys.argv[1]), Path(sys.argv[2])
+request = RunRequest(folder / "forever.pkl", folder / "live.parquet", folder / "benchmarks.parquet", output)
+anyio.run(run_in_container, request, DockerImage(None, "", "numerai_predict_py_3_12", "a78dedd"))
+"""
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(containers: Containers, temporary: Path) -> object:
+    """After each test here there is no container and no temporary file of ours."""
+    yield
+    assert containers() == []
+    assert not list(temporary.iterdir())
+
+
+@pytest.fixture
+def run(request_for: Requests, image: Images) -> Callable[..., object]:
+    def call(model: str, *, minor: str = "3.12", **more: object) -> object:
+        return run_in_container(request_for(model, **more), image(minor))
+
+    return call
+
+
+async def test_a_good_model_gives_its_predictions_and_its_limits_are_measured(
+    run: Callable[..., object], tmp_path: Path
+) -> None:
+    report: RunReport = await run("good")  # type: ignore[misc]
+    assert (report.exit_code, report.timed_out, report.oom_killed) == (0, False, False)
+    assert "Generated 200 predictions" in report.log
+    assert report.predictions_csv
+    assert report.predictions_csv.parent == tmp_path
+    assert len(report.predictions_csv.read_text().splitlines()) == 201
+    assert report.log_path.read_text() == report.log
+    assert report.seconds > 0.1
+    assert report.peak_memory_mb
+    assert 40 < report.peak_memory_mb < 600
+
+
+async def test_a_stand_in_is_said_to_be_one(run: Callable[..., object]) -> None:
+    report: RunReport = await run("one_parameter")  # type: ignore[misc]
+    assert (report.stand_in, report.emulated, report.python_version) == (True, False, "3.12")
+    assert report.image_digest
+    assert report.image_digest.startswith("sha256:")
+
+
+async def test_peak_memory_is_what_the_model_took(run: Callable[..., object]) -> None:
+    report: RunReport = await run("some_memory")  # type: ignore[misc]
+    assert report.peak_memory_mb
+    assert 400 < report.peak_memory_mb < 900
+
+
+@pytest.mark.requires("python:3.11")
+async def test_bytecode_of_another_python_does_not_predict(run: Callable[..., object]) -> None:
+    report: RunReport = await run("good", built_with="3.11")  # type: ignore[misc]
+    assert report.exit_code != 0
+    assert report.predictions_csv is None
+
+
+@pytest.mark.requires("image:3.11", "python:3.11")
+async def test_the_image_of_another_python_runs_what_was_built_for_it(run: Callable[..., object]) -> None:
+    report: RunReport = await run("good", minor="3.11", built_with="3.11")  # type: ignore[misc]
+    assert (report.exit_code, report.python_version) == (0, "3.11")
+    assert report.predictions_csv
+
+
+async def test_a_model_that_takes_too_much_memory_is_killed_by_the_kernel(run: Callable[..., object]) -> None:
+    report: RunReport = await run("memory", memory_mb=400)  # type: ignore[misc]
+    assert (report.oom_killed, report.exit_code, report.timed_out) == (True, 137, False)
+    assert report.peak_memory_mb == pytest.approx(400, abs=2)  # pyright: ignore[reportUnknownMemberType]
+
+
+async def test_a_model_that_takes_too_long_is_ended(run: Callable[..., object]) -> None:
+    report: RunReport = await run("forever", timeout=2)  # type: ignore[misc]
+    assert (report.timed_out, report.exit_code, report.oom_killed) == (True, None, False)
+    assert "Predicting on 200 rows" in report.log
+    assert report.peak_memory_mb
+
+
+async def test_a_segmentation_fault_is_told_by_its_exit_code(run: Callable[..., object]) -> None:
+    report: RunReport = await run("segfault")  # type: ignore[misc]
+    assert (report.exit_code, report.oom_killed, report.predictions_csv) == (139, False, None)
+
+
+async def test_there_is_no_network(run: Callable[..., object]) -> None:
+    report: RunReport = await run("network")  # type: ignore[misc]
+    assert report.exit_code == 1
+    assert "Temporary failure in name resolution" in report.log
+
+
+async def test_a_model_that_exits_by_itself_leaves_status_zero_and_no_predictions(run: Callable[..., object]) -> None:
+    report: RunReport = await run("leaves")  # type: ignore[misc]
+    assert (report.exit_code, report.predictions_csv) == (0, None)
+    assert "Generated" not in report.log
+
+
+async def test_the_root_file_system_is_read_only(run: Callable[..., object]) -> None:
+    report: RunReport = await run("writes")  # type: ignore[misc]
+    assert report.exit_code == 1
+    assert "Read-only file system: '/written-by-a-model'" in report.log
+
+
+async def test_a_link_that_the_model_left_is_not_followed_on_this_machine(run: Callable[..., object]) -> None:
+    report: RunReport = await run("links")  # type: ignore[misc]
+    assert (report.exit_code, report.predictions_csv) == (0, None)
+
+
+async def test_of_an_endless_log_the_end_is_shown(run: Callable[..., object]) -> None:
+    report: RunReport = await run("floods")  # type: ignore[misc]
+    assert "Generated 200 predictions" in report.log
+    assert len(report.log) <= 64 * 1024 < report.log_path.stat().st_size
+
+
+async def test_a_missing_image_is_named_and_not_pulled_unasked(request_for: Requests) -> None:
+    lacking = DockerImage(None, "", "numerai_predict_py_3_12", "0000000")
+    with pytest.raises(ImageMissing, match=lacking.reference) as caught:
+        await run_in_container(request_for("good"), lacking)
+    assert "pull=true" in caught.value.next_step
+    assert await local_image(lacking.reference) is None
+
+
+async def test_a_missing_file_is_named(request_for: Requests, image: Images, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no-such\.pkl cannot be read"):
+        await run_in_container(request_for("no-such"), image("3.12"))
+
+
+async def test_an_engine_that_is_down_is_told_from_a_missing_image(
+    request_for: Requests, image: Images, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for host in (f"unix://{tmp_path}/none.sock", "tcp://127.0.0.1:9"):
+        with monkeypatch.context() as patch:
+            patch.setenv("DOCKER_HOST", host)
+            with pytest.raises(EngineFailure, match="No docker engine answers") as caught:
+                await run_in_container(request_for("good"), image("3.12"))
+        assert "runner=venv" in caught.value.next_step
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_a_user_without_the_right_is_told_so() -> None:
+    code = """
+import anyio, os
+from server.runners.engine import local_image
+anyio.run(local_image, "x")
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+anyio.run(local_image, "x")
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "This user may not use the docker engine." in ran.stderr
+
+
+async def test_a_cancelled_run_leaves_no_container(
+    request_for: Requests, image: Images, containers: Containers
+) -> None:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run_in_container, request_for("forever"), image("3.12"))
+        await appears(containers, os.getpid())
+        tasks.cancel_scope.cancel()
+    assert containers() == []
+
+
+async def test_what_a_killed_server_left_is_removed_by_the_next(
+    models: Callable[[str], Path], containers: Containers, tmp_path: Path, temporary: Path, run: Callable[..., object]
+) -> None:
+    command = [sys.executable, "-c", SERVER, models("3.12"), tmp_path]
+    async with await anyio.open_process(command, env={**os.environ, "TMPDIR": str(temporary)}) as server:
+        await appears(containers, server.pid)
+        await run("good")  # type: ignore[misc]
+        assert len(containers(server.pid)) == 1, "the container of a living server was removed"
+        server.kill()
+    assert len(containers(server.pid)) == 1
+    await run("good")  # type: ignore[misc]
+    assert containers(server.pid) == []
+
+
+@pytest.fixture
+def image_without_python(image: Images, tmp_path: Path) -> Iterator[DockerImage]:
+    made = DockerImage(None, "", "numerai_predict_py_3_12", "starts-no-python")
+    (tmp_path / "entry").write_text('#!/usr/local/bin/python\nprint("Generated 0 predictions")\n')
+    (tmp_path / "entry").chmod(0o755)
+    (tmp_path / "Dockerfile").write_text(f'FROM {image("3.12").reference}\nCOPY entry /\nENTRYPOINT ["/entry"]\n')
+    build = ["docker", "build", "-q", "-t", made.reference, str(tmp_path)]
+    subprocess.run(build, check=True, capture_output=True, env={**os.environ, "DOCKER_BUILDKIT": "0"})
+    yield made
+    subprocess.run(["docker", "rmi", "-f", made.reference], check=True, capture_output=True)
+
+
+async def test_an_image_that_starts_no_python_runs_without_a_figure_for_its_memory(
+    request_for: Requests, image_without_python: DockerImage
+) -> None:
+    report = await run_in_container(request_for("good"), image_without_python)
+    assert (report.exit_code, report.peak_memory_mb, report.predictions_csv) == (0, None, None)
+    assert "Generated 0 predictions" in report.log
+
+
+async def test_what_the_engine_has_is_described(image: Images) -> None:
+    async with open_engine() as client:
+        found = await find_image(client, image("3.12").reference)
+    assert found
+    assert (found.interpreter, found.entry_point, found.stand_in) == ("python", ("python", "predict.py"), True)
+
+
+async def appears(containers: Containers, pid: int) -> None:
+    deadline = time.monotonic() + 30
+    while not containers(pid):
+        assert time.monotonic() < deadline
+        await anyio.sleep(0.02)

@@ -29,14 +29,14 @@ def main(arguments: list[str]) -> int:
             read_only=options.read_only,
             proxy_numerai=options.proxy_numerai,
         )
+        if options.transport == "stdio":
+            return anyio.run(_serve_stdio, settings)
+        from server.serve_http import serve_http
+
+        return anyio.run(serve_http, settings, options.host, options.port, options.allow_host)
     except PickleMcpError as failure:
         print(failure, file=sys.stderr)
         return 2
-    if options.transport == "stdio":
-        return anyio.run(_serve_stdio, settings)
-    from server.serve_http import serve_http
-
-    return anyio.run(serve_http, settings, options.host, options.port)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -46,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--transport", choices=("stdio", "http"), default="stdio")
     parser.add_argument("--host", default="127.0.0.1", help="for http")
     parser.add_argument("--port", type=int, default=8765, help="for http; 0 takes a free one")
+    parser.add_argument(
+        "--allow-host", action="append", default=[], help="for http: a further name under which clients reach it"
+    )
     parser.add_argument("--read-only", action="store_true", help="leave out every tool that changes the account")
     parser.add_argument("--proxy-numerai", action="store_true", help="pass on the read-only tools of Numerai's own MCP")
     return parser

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hmac
-import socket
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from server.errors import InputError
 from server.local_numerai.api import Api, Caller
 from server.local_numerai.faults import Faults, FaultState, FaultyApp
 from server.local_numerai.graphql_endpoint import execute
@@ -26,6 +24,7 @@ from server.local_numerai.runs import Run, runner
 from server.local_numerai.storage import Storage
 from server.local_numerai.store import Store
 from server.local_numerai.validation import Validation
+from server.web import WebServer, address, listen
 
 
 @dataclass
@@ -52,11 +51,11 @@ async def local_numerai(
     Raises:
         InputError: the address cannot be bound.
     """
-    listener = _bind(host, port)
-    address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+    listener = listen(host, port)
+    base = address(listener, host)
     store = Store(state_dir)
-    storage = Storage(store, address)
-    local = LocalNumerai(f"{address}/", f"{address}/mcp", store.token, store, storage, FaultState())
+    storage = Storage(store, base)
+    local = LocalNumerai(f"{base}/", f"{base}/mcp", store.token, store, storage, FaultState())
     async with anyio.create_task_group() as tasks:
         validation = Validation(store, run, tasks, lambda: local.round_open)
         api = Api(
@@ -76,7 +75,7 @@ async def local_numerai(
             log_level="critical",
             timeout_graceful_shutdown=1,
         )
-        server = _Server(config)
+        server = WebServer(config)
         stopped = anyio.Event()
 
         async def serve() -> None:
@@ -116,28 +115,6 @@ async def serve_local(
         announce(f"NUMERAI_MCP_URL={local.mcp_url}")
         announce(f"NUMERAI_MCP_AUTH={local.token}")
         await anyio.sleep_forever()
-
-
-class _Server(uvicorn.Server):
-    def capture_signals(self) -> nullcontext[None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        # Signals belong to the program that this server is a part of.
-        return nullcontext()
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise InputError(
-            f"The address {host}:{port} cannot be used.", evidence=error.strerror or "", next_step="Give another port."
-        ) from None
-    # Connections wait in the backlog from here on, so that nobody who reads the address comes too early.
-    listener.listen(128)
-    return listener
 
 
 def _build_app(api: Api, local: LocalNumerai, host: str) -> Starlette:

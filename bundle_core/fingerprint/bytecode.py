@@ -112,21 +112,34 @@ def instructions(code: Code, minor: str) -> Iterator[Instruction]:
         raise _Misfit
 
 
-def _fits(code: Code, minor: str) -> bool:
-    if (code.fields == 16) != (minor == "3.10"):
-        return False
+def runs_on(code: Code, minor: str) -> bool:
+    """Whether this minor could execute the bytes, whoever wrote them: its opcodes, operands in range, jumps that land."""
     try:
-        listing = list(instructions(code, minor))
+        listing = _listing(code, minor)
     except _Misfit:
         return False
-    if not listing or listing[-1].name not in _EXITS:
-        return False
+    return minor == "3.10" or any(instruction.name == "RESUME" for instruction in listing)
+
+
+def _listing(code: Code, minor: str) -> list[Instruction]:
+    if (code.fields == 16) != (minor == "3.10"):
+        raise _Misfit
+    listing = list(instructions(code, minor))
     starts = {instruction.offset for instruction in listing}
+    if not listing or listing[-1].name not in _EXITS:
+        raise _Misfit
     if not all(_operand_fits(code, minor, instruction, starts) for instruction in listing):
+        raise _Misfit
+    return listing
+
+
+def _fits(code: Code, minor: str) -> bool:
+    if not runs_on(code, minor):
         return False
     if minor == "3.10":
         return True
-    if not any(instruction.name == "RESUME" for instruction in listing) or not _exceptions_fit(code, starts):
+    listing = _listing(code, minor)
+    if not _exceptions_fit(code, {instruction.offset for instruction in listing}):
         return False
     try:
         lines = list(line_entries(code.linetable))

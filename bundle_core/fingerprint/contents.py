@@ -150,6 +150,12 @@ def top_object(top: Symbol) -> tuple[TopKind, str, Code | None, bool]:
     return "unknown", str(owner) if isinstance(owner, Ref) else "", None, False
 
 
+def replaces_signature(top: Symbol) -> bool:
+    """Whether the object's state holds what `inspect.signature` prefers over the code's own parameters."""
+    keys = {key for key, _ in _pairs(top.state)} if isinstance(top, Made) else set[Any]()
+    return not keys.isdisjoint(("__wrapped__", "__signature__"))
+
+
 def _instance(owner: Made) -> tuple[TopKind, str, Code | None, bool]:
     """An instance of a class that the pickle holds by value."""
     args = _texts(owner.args)
@@ -167,4 +173,4 @@ def _pairs(state: Symbol) -> Iterator[tuple[Any, Any]]:
     parts = [state] if isinstance(state, Group) and state.kind == "dict" else _items(state)
     for part in parts:
         items = _items(part) if isinstance(part, Group) and part.kind == "dict" else []
-        yield from zip(items[::2], items[1::2], strict=False)
+        yield from ((key, value) for key, value in zip(items[::2], items[1::2], strict=False) if isinstance(key, str))

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from bundle_core.fingerprint.bodies import catches_everything, draws_random_numbers, import_statements
-from bundle_core.fingerprint.bytecode import Code, minors_of
+from bundle_core.fingerprint.bytecode import Code, minors_of, runs_on
 from bundle_core.fingerprint.contents import (
     Names,
     code_of,
     embedded_objects,
     is_cloudpickle,
     is_standard_library,
+    replaces_signature,
     top_object,
 )
 from bundle_core.fingerprint.kinds import gpu_objects, numpy_generation, pandas_generation, recognise
@@ -41,14 +42,14 @@ def _fingerprint(file: BinaryIO, size: int) -> Fingerprint:
     head = file.read(4096)
     file.seek(0)
     kind, problem = recognise(head, size)
-    names, complete = Names(), False
+    names, complete, limit_reached = Names(), False, False
     machine = Machine(names.read)
     if kind == "pickle":
         try:
             machine.run(read_opcodes(file, size))
             complete = True
         except (StreamEnds, Malformed, Limit) as error:
-            problem = str(error)
+            problem, limit_reached = str(error), isinstance(error, Limit)
     trace = machine.trace
     if ("joblib.numpy_pickle", "NumpyArrayWrapper") in trace.refs:
         kind, complete = "joblib", False
@@ -57,6 +58,7 @@ def _fingerprint(file: BinaryIO, size: int) -> Fingerprint:
     fits = {key: minors_of(code) for key, code in codes.items()}
     candidates = tuple(minor for minor in PYTHON_MINORS if all(minor in fit for fit in fits.values()))
     top_kind, top_name, top_code, is_method = top_object(trace.top) if complete else ("unknown", "", None, False)
+    executed = [top_code] if top_code else list(codes.values())
     parameters = top_code.parameters[is_method:] if top_code else None
     bodies = [(code, fit[0], code == top_code) for code, fit in zip(codes.values(), fits.values(), strict=True) if fit]
     return Fingerprint(
@@ -64,15 +66,20 @@ def _fingerprint(file: BinaryIO, size: int) -> Fingerprint:
         size_bytes=size,
         complete=complete,
         problem=problem,
+        limit_reached=limit_reached,
         protocol=trace.protocol if kind in ("pickle", "joblib") else None,
         python_version=candidates[0] if codes and len(candidates) == 1 else None,
         python_candidates=candidates,
+        runnable_on=tuple(
+            minor for minor in PYTHON_MINORS if not codes or any(runs_on(code, minor) for code in executed)
+        ),
         cloudpickle_generation=_cloudpickle_generation(trace),
         numpy_generation=numpy_generation(trace),
         pandas_generation=pandas_generation(trace),
         top_kind=top_kind,
         top_name=top_name,
         parameters=parameters,
+        signature_replaced=replaces_signature(trace.top),
         imports=_imports(trace, bodies),
         embedded=embedded_objects(trace),
         pandas_objects=tuple(sorted(f"{module}.{name}" for module, name in trace.refs if module.startswith("pandas."))),

@@ -51,11 +51,15 @@ class Fingerprint:
     """The pickle was read up to its STOP."""
     problem: str
     """Why reading stopped before that, or what is wrong with the file; empty when nothing is."""
+    limit_reached: bool
+    """The pickle has more operations than are read."""
     protocol: int | None
     python_version: str | None
     """The minor that wrote the bytecode inside, "3.12"; null where there is none or its bytes fit several."""
     python_candidates: tuple[str, ...]
     """The minors that the bytecode fits; all of PYTHON_MINORS where there is none."""
+    runnable_on: tuple[str, ...]
+    """The minors that could execute the top function (where that is not known: any function), though another wrote it."""
     cloudpickle_generation: Literal["2", "3"] | None
     """2: the helpers live in cloudpickle.cloudpickle_fast; 3: in cloudpickle.cloudpickle. Null where not told."""
     numpy_generation: Literal["1", "2"] | None
@@ -69,6 +73,8 @@ class Fingerprint:
     parameters: tuple[str, ...] | None
     """Parameters of the top object as `inspect.signature` would list them, `*args` and `**kwargs` with stars; null
     where not known."""
+    signature_replaced: bool
+    """The top function carries `__wrapped__` or `__signature__`, so that `inspect.signature` may list others."""
     imports: tuple[Import, ...]
     embedded: tuple[Embedded, ...]
     """Largest first, at most 40."""

@@ -145,7 +145,12 @@ async def _script(settings: Settings, script: str, venv: VenvReport, stage: Path
         image_packages=sorted(pins.versions),
     )
     return await call(
-        venv.interpreter, "script", scripting, report_type=ScriptReport, timeout_seconds=SCRIPT_SECONDS, progress=progress
+        venv.interpreter,
+        "script",
+        scripting,
+        report_type=ScriptReport,
+        timeout_seconds=SCRIPT_SECONDS,
+        progress=progress,
     )
 
 
@@ -184,7 +189,9 @@ def _pipeline(settings: Settings, request: BuildRequest) -> dict[str, Any] | Non
         try:
             pipeline = json.loads(existing_file(settings, pipeline).read_text())
         except ValueError as error:
-            raise InputError(f"{request.pipeline} is no JSON.", evidence=str(error), next_step="Mend the file.") from None
+            raise InputError(
+                f"{request.pipeline} is no JSON.", evidence=str(error), next_step="Mend the file."
+            ) from None
     with as_bundle_failure():
         if pipeline is not None:
             check_pipeline(pipeline)
@@ -193,7 +200,9 @@ def _pipeline(settings: Settings, request: BuildRequest) -> dict[str, Any] | Non
         try:
             existing_file(settings, path)
         except InputError as failure:
-            raise InputError(f"{key}: {failure.cause}", evidence=failure.evidence, next_step=failure.next_step) from None
+            raise InputError(
+                f"{key}: {failure.cause}", evidence=failure.evidence, next_step=failure.next_step
+            ) from None
     return pipeline
 
 

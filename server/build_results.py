@@ -26,7 +26,9 @@ def build_result(built: Built) -> dict[str, Any]:
                 f"{built.check.data} rows.",
                 parity_words(parity),
                 *(["rank=all was added, because the raw scores leave [0, 1]."] if _rank_added(built) else []),
-                f"It breaks {len(refused)} rules of Numerai's: see contract." if refused else "It keeps Numerai's rules.",
+                f"It breaks {len(refused)} rules of Numerai's: see contract."
+                if refused
+                else "It keeps Numerai's rules.",
                 "Next: inspect_pickle, then run_container_debug." if not refused else "Mend that and build again.",
             ]
         ),

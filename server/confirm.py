@@ -34,7 +34,9 @@ class Confirmations:
 
     _pending: dict[str, _Pending] = field(default_factory=dict[str, _Pending])
 
-    def question(self, facts: str, confirm: str | None, capabilities: ClientCapabilities | None) -> Elicit[Consent] | Consent:
+    def question(
+        self, facts: str, confirm: str | None, capabilities: ClientCapabilities | None
+    ) -> Elicit[Consent] | Consent:
         """How to get agreement to `facts`: the question for the user, or the agreement that `confirm` is.
 
         A client that can ask its user always has to; `confirm` counts only for one that can't.
@@ -67,7 +69,9 @@ class Confirmations:
         agreed = isinstance(answer, AcceptedElicitation) and answer.data.proceed
         pending = self._pending.pop(facts, None)
         if not agreed:
-            raise NotConfirmed("The user did not agree; nothing was changed.", next_step="Ask the user what to do instead.")
+            raise NotConfirmed(
+                "The user did not agree; nothing was changed.", next_step="Ask the user what to do instead."
+            )
         if pending is None or pending.expires < time.monotonic():
             raise NotConfirmed("The agreement came too late or was used; nothing was changed.", next_step="Call again.")
 

@@ -18,6 +18,7 @@ from server.runners.types import Progress, silent
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 ATTEMPTS = 3
+TOLD_PARTS = 10
 PARQUET_MAGIC = b"PAR1"
 
 
@@ -36,6 +37,14 @@ class LiveFiles:
     benchmarks: Path
 
 
+@dataclass(frozen=True)
+class DataColumns:
+    """The columns of a data version; None where they can't be known."""
+
+    features: frozenset[str] | None
+    benchmarks: frozenset[str] | None
+
+
 async def live_files(cache_dir: Path, numerai: Numerai, version: DataVersion, progress: Progress = silent) -> LiveFiles:
     """The current round's live data of a data version.
 
@@ -43,18 +52,34 @@ async def live_files(cache_dir: Path, numerai: Numerai, version: DataVersion, pr
         NumeraiFailure: Numerai has no such files, or they could not be had whole.
     """
     dataset = await fetch(cache_dir, numerai, _file_of(version, "live.parquet"), _is_parquet, progress)
-    benchmarks = await fetch(cache_dir, numerai, _file_of(version, "live_benchmark_models.parquet"), _is_parquet, progress)
+    benchmarks = await fetch(
+        cache_dir, numerai, _file_of(version, "live_benchmark_models.parquet"), _is_parquet, progress
+    )
     return LiveFiles(dataset, benchmarks)
 
 
-async def feature_names(cache_dir: Path, numerai: Numerai, version: DataVersion) -> frozenset[str] | None:
-    """All features of a data version by its features.json; None where that can't be had."""
+async def known_columns(cache_dir: Path, numerai: Numerai, version: DataVersion) -> DataColumns:
+    """The columns of a data version, as far as its files can be had."""
+    return DataColumns(await _features(cache_dir, numerai, version), await _benchmarks(cache_dir, numerai, version))
+
+
+async def _features(cache_dir: Path, numerai: Numerai, version: DataVersion) -> frozenset[str] | None:
     try:
         path = await fetch(cache_dir, numerai, _file_of(version, "features.json"), _is_json)
     except NumeraiFailure:
         return None
     sets: dict[str, list[str]] = json.loads(path.read_text()).get("feature_sets", {})
     return frozenset(name for names in sets.values() for name in names) or None
+
+
+async def _benchmarks(cache_dir: Path, numerai: Numerai, version: DataVersion) -> frozenset[str] | None:
+    import pyarrow.parquet
+
+    try:
+        path = await fetch(cache_dir, numerai, _file_of(version, "live_benchmark_models.parquet"), _is_parquet)
+    except NumeraiFailure:
+        return None
+    return frozenset(pyarrow.parquet.read_schema(path).names) - {"id", "era"}
 
 
 async def fetch(
@@ -102,13 +127,16 @@ async def _download(url: str, path: Path, filename: str, progress: Progress) -> 
         resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
         done = part.stat().st_size if resumed else 0
         size = done + int(response.headers.get("content-length", -1))
-        told = _Stored(etag=response.headers.get("etag", ""), size=size)
-        _stored_path(part).write_text(told.model_dump_json())
+        stored = _Stored(etag=response.headers.get("etag", ""), size=size)
+        _stored_path(part).write_text(stored.model_dump_json())
+        told = 0
         with part.open("ab" if resumed else "wb") as file:
             async for chunk in response.aiter_raw():
                 file.write(chunk)
                 done += len(chunk)
-                await progress(f"downloading {filename}: {done / 1e6:.1f} of {size / 1e6:.1f} MB")
+                if done - told > size / TOLD_PARTS:
+                    told = done
+                    await progress(f"downloading {filename}: {done / 1e6:.1f} of {size / 1e6:.1f} MB")
     if done != size:
         raise httpx.RemoteProtocolError("the answer broke off")
     part.replace(path)

@@ -34,7 +34,9 @@ def story_result(story: Story, max_lines: int) -> dict[str, Any]:
 def summary(story: Story) -> str:
     """What happened and what to do, in a few sentences."""
     pickle = story.pickle
-    parts = [f"The pickle {pickle.id}: validation {_word(pickle.validation_status)}, trigger {_word(pickle.trigger_status)}."]
+    parts = [
+        f"The pickle {pickle.id}: validation {_word(pickle.validation_status)}, trigger {_word(pickle.trigger_status)}."
+    ]
     if story.other_assigned:
         parts.append(f"The slot runs another pickle, {story.other_assigned}.")
     if story.explained:

@@ -83,5 +83,7 @@ def _warnings(run: Debugged, seconds_share: float, memory_share: float | None) -
     if run.report.stand_in:
         found.append("The image is a stand-in with the image's Python and main packages, not Numerai's own.")
     if run.report.runner == "venv":
-        found.append("A venv has no limits of network and CPU and only some of memory: it proves less than the container.")
+        found.append(
+            "A venv has no limits of network and CPU and only some of memory: it proves less than the container."
+        )
     return found

@@ -159,4 +159,3 @@ def _named(pickles: list[Pickle], pickle_id: str | None, trigger_id: str | None)
 
 def _safe(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "_" for c in name)[:64]
-

@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
-
 from server.errors import InputError
 from server.files import sha256_of
-from server.numerai.types import Account, DataVersion, ModelSlot, Pickle
+from server.numerai.types import Account, ModelSlot, Pickle
 from server.proofs import Proofs
-from server.runners.types import DockerImage
 from server.settings import Settings
 from server.workspace import existing_file
 
 if TYPE_CHECKING:
     from server.numerai.client import Numerai
+    from server.numerai.deploy import Deployment
+    from server.numerai.upload import UploadRequest
 
 
 @dataclass(frozen=True)
@@ -26,13 +25,7 @@ class UploadPlan:
     """One upload. `facts` is the question's text."""
 
     facts: str
-    pickle_path: Path
-    sha256: str
-    slot: ModelSlot
-    image: DockerImage
-    data_version: DataVersion
-    label: str | None
-    assign: bool
+    request: UploadRequest
 
 
 @dataclass(frozen=True)
@@ -44,33 +37,12 @@ class AssignPlan:
     pickle_id: str | None
 
 
-class DeploymentEntry(BaseModel):
-    """One entry of a deployments list."""
-
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
-
-    model: str
-    pickle_path: str | None = None
-    pickle_id: str | None = None
-    docker_image: str | None = None
-    data_version: str | None = None
-
-
-@dataclass(frozen=True)
-class PlannedSlot:
-    """One slot of a deployment: a file to upload, or a registered pickle (None turns the slot's pickle off)."""
-
-    slot: ModelSlot
-    upload: UploadPlan | None
-    pickle: Pickle | None
-
-
 @dataclass(frozen=True)
 class DeployPlan:
     """Many slots at once."""
 
     facts: str
-    slots: tuple[PlannedSlot, ...]
+    deployments: tuple[Deployment, ...]
 
 
 async def plan_upload(
@@ -118,9 +90,7 @@ async def plan_assign(settings: Settings, model: str, pickle_id: str | None) -> 
         await require_scope(numerai, UPLOAD_SCOPE)
         slot = find_slot(await numerai.account(), model)
         pickle = await _validated(numerai, pickle_id) if pickle_id is not None else None
-    will = _pickle_words(pickle) if pickle else "nothing (model uploads are turned off for the slot)"
-    facts = f"Slot {slot.name} ({slot.id}) runs now: {_pickle_words(slot.assigned)}. It will run: {will}."
-    return AssignPlan(facts, slot, pickle_id)
+    return AssignPlan(_assignment_words(slot, pickle), slot, pickle_id)
 
 
 async def plan_deploy(settings: Settings, proofs: Proofs, deployments: list[dict[str, Any]] | str) -> DeployPlan:
@@ -131,60 +101,31 @@ async def plan_deploy(settings: Settings, proofs: Proofs, deployments: list[dict
     """
     from server.numerai.account import find_slot, require_scope
     from server.numerai.client import open_numerai
+    from server.numerai.deploy import Deployment, read_specs
     from server.numerai.types import UPLOAD_SCOPE
 
-    entries = read_deployments(settings, deployments)
+    source = existing_file(settings, deployments) if isinstance(deployments, str) else deployments
+    specs = read_specs(source)
     settings.require_credentials()
-    slots: list[PlannedSlot] = []
+    planned: list[Deployment] = []
+    lines: list[str] = []
     async with open_numerai(settings) as numerai:
         await require_scope(numerai, UPLOAD_SCOPE)
         account = await numerai.account()
-        for entry in entries:
-            slot = find_slot(account, entry.model)
-            if any(planned.slot.id == slot.id for planned in slots):
-                raise InputError(f"The slot {slot.name} is in the list twice.", next_step="Keep one entry a slot.")
-            if entry.pickle_path is not None:
-                path = existing_file(settings, entry.pickle_path)
+        for spec in specs:
+            slot = find_slot(account, spec.model)
+            if spec.pickle_path is not None:
+                path = existing_file(settings, spec.pickle_path)
                 upload = await _plan_one(
-                    settings, proofs, numerai, account, path, slot.id, entry.docker_image, entry.data_version, None, True
+                    settings, proofs, numerai, account, path, slot.id, spec.docker_image, spec.data_version, None, True
                 )
-                slots.append(PlannedSlot(slot, upload, None))
+                planned.append(Deployment(slot, upload.request))
+                lines.append(upload.facts)
             else:
-                pickle = await _validated(numerai, entry.pickle_id) if entry.pickle_id is not None else None
-                slots.append(PlannedSlot(slot, None, pickle))
-    lines = [planned.upload.facts if planned.upload else _assignment_words(planned) for planned in slots]
-    return DeployPlan("\n".join([f"Deploy to {len(slots)} slots:", *lines]), tuple(slots))
-
-
-def read_deployments(settings: Settings, deployments: list[dict[str, Any]] | str) -> list[DeploymentEntry]:
-    """The deployments, from a list or a JSON file of one.
-
-    Raises:
-        InputError: not a list of entries with a model and at most one of pickle_path and pickle_id.
-    """
-    value: Any = deployments
-    if isinstance(deployments, str):
-        try:
-            value = json.loads(existing_file(settings, deployments).read_text())
-        except ValueError as error:
-            raise InputError(f"{deployments} is no JSON.", evidence=str(error), next_step="Fix the file.") from None
-    try:
-        entries = TypeAdapter(list[DeploymentEntry]).validate_python(value)
-    except ValidationError as error:
-        places = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
-        raise InputError(
-            "The deployments are not as they should be.",
-            evidence=places,
-            next_step="Give a list of {model, pickle_path or pickle_id, docker_image?, data_version?}.",
-        ) from None
-    if not entries:
-        raise InputError("The list of deployments is empty.", next_step="Name at least one slot and its pickle.")
-    for entry in entries:
-        if entry.pickle_path is not None and entry.pickle_id is not None:
-            raise InputError(f"The entry for {entry.model} has both pickle_path and pickle_id.", next_step="Keep one.")
-        if entry.pickle_path is None and "pickle_id" not in entry.model_fields_set:
-            raise InputError(f"The entry for {entry.model} has neither pickle_path nor pickle_id.", next_step="Add one.")
-    return entries
+                pickle = await _validated(numerai, spec.pickle_id) if spec.pickle_id is not None else None
+                planned.append(Deployment(slot, pickle_id=spec.pickle_id))
+                lines.append(_assignment_words(slot, pickle))
+    return DeployPlan("\n".join([f"Deploy to {len(planned)} slots:", *lines]), tuple(planned))
 
 
 async def _plan_one(
@@ -202,6 +143,7 @@ async def _plan_one(
     from server.images import listed_images
     from server.inspection import inspect, read_fingerprint
     from server.numerai.account import check_upload_slot, choose_data_version, choose_image, find_slot
+    from server.numerai.upload import UploadRequest
 
     slot = find_slot(account, model)
     check_upload_slot(slot)
@@ -224,7 +166,7 @@ async def _plan_one(
         f"Image: {image.reference} (Python {image.python_version}). Data version: {version.name}. "
         f"Proof: {proofs.sentence(sha256, image.reference)}."
     )
-    return UploadPlan(facts, path, sha256, slot, image, version, label, assign)
+    return UploadPlan(facts, UploadRequest(path, slot, image, version, sha256, label, assign))
 
 
 async def _validated(numerai: Numerai, pickle_id: str) -> Pickle:
@@ -239,14 +181,15 @@ async def _validated(numerai: Numerai, pickle_id: str) -> Pickle:
     return found
 
 
-def _assignment_words(planned: PlannedSlot) -> str:
-    will = _pickle_words(planned.pickle) if planned.pickle else "nothing (turned off)"
-    return f"Slot {planned.slot.name} runs now: {_pickle_words(planned.slot.assigned)}. It will run: {will}."
+def _assignment_words(slot: ModelSlot, pickle: Pickle | None) -> str:
+    will = _pickle_words(pickle) if pickle else "nothing (model uploads are turned off for the slot)"
+    return f"Slot {slot.name} ({slot.id}) runs now: {_pickle_words(slot.assigned)}. It will run: {will}."
 
 
 def _pickle_words(pickle: Pickle | None) -> str:
     if pickle is None:
         return "nothing"
     # Names come from the account: quoted, so that they can't pose as part of the facts.
-    return f"pickle {pickle.id} ({json.dumps((pickle.label or pickle.filename or '')[:60])}, {pickle.validation_status})"
-
+    return (
+        f"pickle {pickle.id} ({json.dumps((pickle.label or pickle.filename or '')[:60])}, {pickle.validation_status})"
+    )

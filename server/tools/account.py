@@ -69,7 +69,9 @@ async def check_api_credentials(ctx: Ctx) -> CheckApiCredentialsResult:
     async with open_numerai(settings) as numerai:
         info = await numerai.token_info()
     missing = [scope for scope in (UPLOAD_SCOPE,) if scope not in info.scopes]
-    told = f"It lacks the scope {missing[0]}: make a key with it at {KEY_PAGE}." if missing else "It can upload pickles."
+    told = (
+        f"It lacks the scope {missing[0]}: make a key with it at {KEY_PAGE}." if missing else "It can upload pickles."
+    )
     return CheckApiCredentialsResult(
         summary=f"The key from {credentials.source} belongs to {info.account_username}. {told}",
         username=info.account_username,
@@ -132,7 +134,9 @@ async def plan_create_model(ctx: Ctx, name: str) -> str:
     async with open_numerai(settings) as numerai:
         await require_scope(numerai, "upload_submission")
         account = await numerai.account()
-    slots = f"{len(account.models)} slots of at most {account.max_model_slots}" if account.max_model_slots else "its slots"
+    slots = (
+        f"{len(account.models)} slots of at most {account.max_model_slots}" if account.max_model_slots else "its slots"
+    )
     return f"Create the model slot {name!r} in the Classic tournament for {account.username}, which has {slots} now."
 
 
@@ -176,7 +180,9 @@ async def plan_clear_webhook(ctx: Ctx, model: str) -> str:
 
     async with open_numerai(state(ctx).settings) as numerai:
         slot = find_slot(await numerai.account(), model)
-    return f"Clear the submission webhook of the slot {slot.name} ({slot.id}); its host is {slot.webhook_host or 'none'}."
+    return (
+        f"Clear the submission webhook of the slot {slot.name} ({slot.id}); its host is {slot.webhook_host or 'none'}."
+    )
 
 
 @asking

@@ -96,7 +96,9 @@ async def make_venv(
 @tool("Build a pickle", writes=True)
 async def build_pickle(
     ctx: Ctx,
-    model_path: Annotated[str | None, Field(description="A trained model's file, e.g. model.txt or model.json.")] = None,
+    model_path: Annotated[
+        str | None, Field(description="A trained model's file, e.g. model.txt or model.json.")
+    ] = None,
     bundle_path: Annotated[str | None, Field(description="A bundle (.npz) of an earlier build.")] = None,
     script: Annotated[str | None, Field(description="file.py:function: your own predict; must not train.")] = None,
     output: Annotated[str, Field(description="The pickle to write; bundle and report go beside it.")] = "model.pkl",
@@ -105,11 +107,14 @@ async def build_pickle(
         str | None, Field(description="Reads model objects; null: the workspace's .venv.")
     ] = None,
     features: Annotated[
-        list[str] | str | None, Field(description="Names in training order, or features.json#set; null: the model's own.")
+        list[str] | str | None,
+        Field(description="Names in training order, or features.json#set; null: the model's own."),
     ] = None,
     pipeline: Annotated[
         dict[str, Any] | str | None,
-        Field(description="Steps around the model(s), inline or a JSON file; see the resource numerai://pipeline-schema."),
+        Field(
+            description="Steps around the model(s), inline or a JSON file; see the resource numerai://pipeline-schema."
+        ),
     ] = None,
     sample: Annotated[str | None, Field(description="Parquet with live-shaped rows to check on.")] = None,
     reference: Annotated[
@@ -140,12 +145,14 @@ async def inspect_pickle(
     ctx: Ctx,
     pickle_path: PicklePath,
     docker_image: DockerImageArgument = None,
-    data_version: Annotated[str | None, Field(description="Judge feature and benchmark names by it, e.g. v5.2.")] = None,
+    data_version: Annotated[
+        str | None, Field(description="Judge feature and benchmark names by it, e.g. v5.2.")
+    ] = None,
 ) -> InspectPickleResult:
     """Read what a pickle is from its bytes, never loading it: which Python made it, what it imports, what predict
     takes, and what will or may fail in the image. Next: run_container_debug."""
     from server.images import find_image
-    from server.inspection import inspect_file
+    from server.inspection import fingerprint_fields, inspect_file
     from server.workspace import existing_file
 
     settings = state(ctx).settings
@@ -159,6 +166,6 @@ async def inspect_pickle(
         summary=f"{path.name}: made by Python {python}; the image {image.reference} has {image.python_version}; "
         f"{verdict}. Next: {'mend these and build again' if fatal else 'run_container_debug'}.",
         image=image.reference,
-        fingerprint=dataclasses.asdict(fingerprint),
+        fingerprint=fingerprint_fields(fingerprint),
         findings=[dataclasses.asdict(finding) for finding in findings],
     )

@@ -87,7 +87,9 @@ async def list_data_versions(ctx: Ctx) -> ListDataVersionsResult:
     async with open_numerai(state(ctx).settings) as numerai:
         versions = await numerai.data_versions()
     entries = [
-        DataVersionEntry(id=v.id, name=v.name, version=v.version, default=bool(v.default), deprecated=bool(v.deprecated))
+        DataVersionEntry(
+            id=v.id, name=v.name, version=v.version, default=bool(v.default), deprecated=bool(v.deprecated)
+        )
         for v in versions
     ]
     default = next((entry.name for entry in entries if entry.default), None)

@@ -6,7 +6,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from server.tools.registration import Ctx, JobResult, Result, WaitSeconds, finished, progress_of, state, still_running, tool
+from server.tools.registration import (
+    Ctx,
+    JobResult,
+    Result,
+    WaitSeconds,
+    finished,
+    progress_of,
+    state,
+    still_running,
+    tool,
+)
 
 JobId = Annotated[str, Field(description="As a tool returned it, e.g. build_pickle-1a2b3c4d.")]
 
@@ -40,5 +50,7 @@ async def cancel_job(ctx: Ctx, job_id: JobId) -> CancelJobResult:
     """End a running job with every process and container that it started. An upload that was interrupted goes on
     where it stopped when upload_pickle is called again."""
     record = await state(ctx).jobs.cancel(job_id)
-    ended = "was cancelled; what it had started is gone" if record.status == "cancelled" else f"had ended: {record.status}"
+    ended = (
+        "was cancelled; what it had started is gone" if record.status == "cancelled" else f"had ended: {record.status}"
+    )
     return CancelJobResult(summary=f"The job {job_id} {ended}.", job_id=job_id, job_status=record.status)

@@ -37,7 +37,9 @@ async def get_trigger_logs(
     pickle_id: Annotated[str | None, Field(description="A pickle; its newest execution.")] = None,
     model: Annotated[str | None, Field(description="A slot's name or id: its newest upload.")] = None,
     trigger_id: Annotated[str | None, Field(description="One execution.")] = None,
-    pickle_path: Annotated[str | None, Field(description="The file, if at hand: adds its fingerprint as evidence.")] = None,
+    pickle_path: Annotated[
+        str | None, Field(description="The file, if at hand: adds its fingerprint as evidence.")
+    ] = None,
     max_lines: Annotated[int, Field(ge=1, le=500)] = 80,
 ) -> GetTriggerLogsResult:
     """Read the statuses and logs of a pickle's execution at Numerai and explain a failure: cause, evidence, next step.
@@ -68,7 +70,9 @@ async def query_numerai(
     a slot's diagnostics. Nothing else can be asked."""
     from server.numerai_facts import facts
 
-    entries = await facts(state(ctx).settings, topic, status=status, number=number, contains=contains, model=model, limit=limit)
+    entries = await facts(
+        state(ctx).settings, topic, status=status, number=number, contains=contains, model=model, limit=limit
+    )
     return QueryNumeraiResult(
         summary=f"{min(limit, len(entries))} of {len(entries)} entries about {topic}.",
         topic=topic,

@@ -222,7 +222,9 @@ def _compact(schema: dict[str, Any]) -> dict[str, Any]:
             return node
         node = cast("dict[str, Any]", node)
         if "$ref" in node:
-            return walk({**definitions[node["$ref"].rpartition("/")[2]], **{k: v for k, v in node.items() if k != "$ref"}})
+            return walk(
+                {**definitions[node["$ref"].rpartition("/")[2]], **{k: v for k, v in node.items() if k != "$ref"}}
+            )
         kept = {
             key: {name: walk(value) for name, value in item.items()} if key == "properties" else walk(item)
             for key, item in node.items()

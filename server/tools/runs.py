@@ -61,10 +61,20 @@ async def run_container_debug(
     app = state(ctx)
     limits = Limits(timeout_seconds, memory_mb, cpus)
     request = DebugRequest(
-        pickle_path, docker_image, dataset, benchmarks, data_version, runner, venv, pull, limits  # type: ignore[arg-type]
+        pickle_path,
+        docker_image,
+        dataset,
+        benchmarks,
+        data_version,
+        runner,
+        venv,
+        pull,
+        limits,  # type: ignore[arg-type]
     )
 
     async def work(progress: Progress) -> RunContainerDebugResult:
-        return RunContainerDebugResult.model_validate(run_result(await debug_run(app.settings, app.proofs, request, progress)))
+        return RunContainerDebugResult.model_validate(
+            run_result(await debug_run(app.settings, app.proofs, request, progress))
+        )
 
     return await as_job(ctx, RunContainerDebugResult, {"request": repr(request)}, work, wait_seconds)

@@ -15,7 +15,9 @@ from server.tools.registration import Confirm, Ctx, JobResult, Result, WaitSecon
 from server.upload_plans import AssignPlan, DeployPlan, UploadPlan
 
 Image = Annotated[str | None, Field(description="A docker image's id, name or reference; null: the one that fits.")]
-Version = Annotated[str | None, Field(description="A data version's id, name or version, e.g. v5.2; null: the default.")]
+Version = Annotated[
+    str | None, Field(description="A data version's id, name or version, e.g. v5.2; null: the default.")
+]
 
 
 class UploadPickleResult(JobResult):
@@ -127,9 +129,7 @@ async def upload_pickle(
 
 
 @asking
-async def plan_deploy(
-    ctx: Ctx, deployments: list[dict[str, Any]] | str, dry_run: bool
-) -> DeployPlan:
+async def plan_deploy(ctx: Ctx, deployments: list[dict[str, Any]] | str, dry_run: bool) -> DeployPlan:
     """What every slot runs now and will run."""
     from server.upload_plans import plan_deploy as plan
 
@@ -162,17 +162,17 @@ async def deploy_pickles(
 ) -> DeployPicklesResult:
     """Upload and assign pickles for many slots in one resumable job. Asks the user once. Identical files go up once; a
     slot is assigned only when its pickle has validated. rollback_path is a deployments file that undoes it."""
-    from server.uploads import dry_run_result, run_deploy
+    from server.uploads import run_deploy
 
     app = state(ctx)
-    if dry_run:
-        return DeployPicklesResult.model_validate(dry_run_result(plan))
-    app.confirmations.settle(plan.facts, consent)
+    if not dry_run:
+        app.confirmations.settle(plan.facts, consent)
 
     async def work(progress: Progress) -> DeployPicklesResult:
-        return DeployPicklesResult.model_validate(await run_deploy(app.settings, plan, progress))
+        return DeployPicklesResult.model_validate(await run_deploy(app.settings, plan, dry_run, progress))
 
-    return await as_job(ctx, DeployPicklesResult, {"facts": plan.facts}, work, wait_seconds)
+    arguments = {"facts": plan.facts, "dry_run": dry_run}
+    return await as_job(ctx, DeployPicklesResult, arguments, work, wait_seconds)
 
 
 @tool("List pickles", outside=True)

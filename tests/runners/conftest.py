@@ -117,6 +117,12 @@ def links(live_features, live_benchmark_models):
     os._exit(0)
 
 
+def shows_environment(live_features):
+    import os
+
+    raise ValueError(dict(os.environ))
+
+
 def floods(live_features):
     for number in range(200_000):
         print("a line of a log that never ends", number)

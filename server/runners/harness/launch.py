@@ -38,10 +38,10 @@ def main() -> int:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-options.cpus :])
     owner = sys.stdin.buffer
     given = owner.read(int(owner.readline() or 0)) if options.leash else None
-    # Through two pipes the engine's log would lose the order of what was written.
-    streams = {"stdin": subprocess.PIPE} if options.leash else {"stderr": subprocess.STDOUT}
+    # In a container both streams are one: through two pipes the engine's log would lose their order.
+    stdin, stderr = (subprocess.PIPE, None) if options.leash else (None, subprocess.STDOUT)
     try:
-        child = subprocess.Popen(options.command, **streams)
+        child = subprocess.Popen(options.command, stdin=stdin, stderr=stderr)
     except OSError as error:
         print(f"{options.command[0]}: {error.strerror}", file=sys.stderr)
         return 127

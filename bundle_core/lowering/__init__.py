@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bundle_core.ir import Model, TreeEnsemble
+from bundle_core.ir import Model, Network, TreeEnsemble
+from bundle_core.lowering.network import lower_network
 from bundle_core.lowering.trees import drop_unused_features, lower_trees
 
 __all__ = ["drop_unused_features", "lower"]
@@ -14,4 +15,6 @@ def lower(model: Model) -> dict[str, Any]:
     """The dict that `bundle_core.runtime.evaluate.raw_scores` takes; its "evaluator" says what evaluates it."""
     if isinstance(model, TreeEnsemble):
         return lower_trees(model)
+    if isinstance(model, Network):
+        return lower_network(model)
     raise TypeError(f"no lowering for {type(model).__name__}")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from bundle_core.runtime.network import network_scores
 from bundle_core.runtime.trees import tree_scores
 
 
@@ -19,4 +20,6 @@ def raw_scores(lowered: dict[str, Any], X: npt.NDArray[Any]) -> npt.NDArray[Any]
     evaluator = lowered["evaluator"]
     if evaluator == "trees":
         return tree_scores(lowered, X)
+    if evaluator == "network":
+        return network_scores(lowered, X)
     raise ValueError(f"unknown evaluator {evaluator}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -14,7 +14,7 @@ from mcp.server import MCPServer
 from server import prompts
 from server.confirm import Confirmations
 from server.jobs import Jobs
-from server.proofs import Proofs
+from server.runs.proofs import Proofs
 from server.settings import Settings
 from server.tools import account, build, images, jobs, logs, runs, uploads
 from server.tools.registration import build_tool, specs_of
@@ -44,7 +44,7 @@ def build_server(settings: Settings, closed: anyio.Event | None = None) -> MCPSe
     """
 
     @asynccontextmanager
-    async def lifespan(_: MCPServer[App]) -> AsyncIterator[App]:
+    async def lifespan(_: MCPServer[App]) -> AsyncGenerator[App]:
         async with anyio.create_task_group() as tasks:
             app = App(settings, Jobs(settings.state_dir / "jobs", tasks), Proofs(settings.state_dir / "runs.jsonl"))
             try:
@@ -70,7 +70,7 @@ def build_server(settings: Settings, closed: anyio.Event | None = None) -> MCPSe
 
 
 @contextmanager
-def _plain_logging() -> Iterator[None]:
+def _plain_logging() -> Generator[None]:
     """The SDK loads rich for its log handler wherever rich is installed; hiding it saves start-up time."""
     hidden = "rich.console"
     before = sys.modules.get(hidden)

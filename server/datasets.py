@@ -19,6 +19,7 @@ from server.runners.types import Progress, silent
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 ATTEMPTS = 3
 TOLD_PARTS = 10
+NOT_MODIFIED, PARTIAL_CONTENT = 304, 206
 PARQUET_MAGIC = b"PAR1"
 
 
@@ -121,10 +122,10 @@ async def _download(url: str, path: Path, filename: str, progress: Progress) -> 
     elif begun is not None and part.is_file():
         headers |= {"Range": f"bytes={part.stat().st_size}-", "If-Range": begun.etag}
     async with httpx.AsyncClient(timeout=TIMEOUT) as client, client.stream("GET", url, headers=headers) as response:
-        if response.status_code == httpx.codes.NOT_MODIFIED:
+        if response.status_code == NOT_MODIFIED:
             return
         response.raise_for_status()
-        resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
+        resumed = response.status_code == PARTIAL_CONTENT
         done = part.stat().st_size if resumed else 0
         size = done + int(response.headers.get("content-length", -1))
         stored = _Stored(etag=response.headers.get("etag", ""), size=size)

@@ -144,6 +144,6 @@ def without_numerai(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
 def _url(environ: Mapping[str, str], name: str, default: str) -> str:
     url = environ.get(name) or default
     parts = urlsplit(url)
-    if parts.scheme == "https" and parts.hostname or parts.scheme == "http" and is_loopback(url):
+    if (parts.scheme == "https" and parts.hostname) or (parts.scheme == "http" and is_loopback(url)):
         return url
     raise InputError(f"{name} is not usable.", next_step="Give an https URL; http only for this machine (127.0.0.1).")

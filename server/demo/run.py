@@ -1,4 +1,4 @@
-"""`numerai-pickle-mcp demo`: an agent's whole session, through the MCP server over stdio, against the embedded Numerai."""
+"""`numerai-pickle-mcp demo`: an agent's whole session over stdio, against the embedded Numerai."""
 
 from __future__ import annotations
 
@@ -17,11 +17,17 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp_types import ElicitRequestParams, ElicitResult, TextContent
 
 from server.demo.screen import Screen
-from server.errors import InputError, NumeraiUnreachable
+from server.errors import InputError, NumeraiUnreachable, PickleMcpError
 from server.settings import is_loopback, without_numerai
 
 DATA = Path(__file__).parent / "data"
-FILES = ("model.txt.xz", "live.parquet", "live_benchmark_models.parquet", "lightgbm_predictions.parquet", "features.json")
+FILES = (
+    "model.txt.xz",
+    "live.parquet",
+    "live_benchmark_models.parquet",
+    "lightgbm_predictions.parquet",
+    "features.json",
+)
 SLOT = "demo_forest"
 START_SECONDS = 30.0
 
@@ -37,10 +43,18 @@ def main(folder: Path | None = None) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         anyio.run(_demo, folder, screen)
-    except* (DemoFailed, InputError, NumeraiUnreachable) as failures:
-        screen.end(f"The demo failed: {failures.exceptions[0]}")
+    except BaseExceptionGroup as group:
+        expected, other = group.split((DemoFailed, PickleMcpError))
+        if expected is None or other is not None:
+            raise
+        screen.end(f"The demo failed: {_first(expected)}")
         return 1
     return 0
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    inner = group.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
 
 
 async def _demo(folder: Path, screen: Screen) -> None:
@@ -117,7 +131,8 @@ def _tell_what_was_proven(
         f"  parity     {parity['rows']:,} rows beside LightGBM's own predictions: {equal}\n"
         f"  contract   {'; '.join(refused) or 'keeps all rules of predict.py and of the submission'}\n"
         f"  limits     {ran['seconds']:.1f} s of 600 s ({shares[0]:.1%}), "
-        f"{ran['peak_memory_mb'] or 0:.0f} MB of 4096 MB ({shares[1]:.1%}); predict alone {built['predict_seconds']:.3f} s\n"
+        f"{ran['peak_memory_mb'] or 0:.0f} MB of 4096 MB ({shares[1]:.1%}); "
+        f"predict alone {built['predict_seconds']:.3f} s\n"
         f"  run        {where}, on {ran['data']}\n"
         f"  Numerai    validated and assigned (embedded stand-in): {logs['validation_status']}\n"
         f"Files in {folder}:\n"
@@ -140,15 +155,15 @@ class Steps:
             DemoFailed: the tool said no.
         """
 
-        async def progress(_: float, __: float | None, message: str | None) -> None:
+        async def report(progress: float, total: float | None, message: str | None) -> None:
             self._screen.progress(message or "")
 
         self._screen.step(tool, arguments)
-        result = await self._agent.call_tool(tool, arguments, progress_callback=progress)
+        result = await self._agent.call_tool(tool, arguments, progress_callback=report)
         content = result.structured_content or {}
         while not result.is_error and content.get("status") == "running":
             waiting = {"job_id": content["job_id"]}
-            result = await self._agent.call_tool("get_job", waiting, progress_callback=progress)
+            result = await self._agent.call_tool("get_job", waiting, progress_callback=report)
             content = result.structured_content or {}
         if result.is_error:
             text = "\n".join(block.text for block in result.content if isinstance(block, TextContent))
@@ -165,8 +180,8 @@ async def _embedded_numerai(state: Path) -> AsyncGenerator[dict[str, str]]:
     async with await anyio.open_process(command, stderr=None, stdin=None, env=without_numerai()) as process:
         try:
             with anyio.fail_after(START_SECONDS):
-                yield_lines = await _three_lines(TextReceiveStream(process.stdout)) if process.stdout else {}
-            yield yield_lines
+                variables = await _three_lines(TextReceiveStream(process.stdout)) if process.stdout else {}
+            yield variables
         finally:
             process.terminate()
 
@@ -193,8 +208,8 @@ async def _agent(folder: Path, numerai: dict[str, str], screen: Screen) -> Async
         env={**without_numerai(), **numerai, **own},
     )
 
-    async def agree(_: ClientRequestContext, question: ElicitRequestParams) -> ElicitResult:
-        screen.asked(question.message)
+    async def agree(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        screen.asked(params.message)
         return ElicitResult(action="accept", content={"proceed": True})
 
     async with Client(stdio_client(server), elicitation_callback=agree) as client:

@@ -19,14 +19,12 @@ DATA = Path(__file__).parent / "data"
 SEED = 20260101
 TRAIN_FEATURES, LIVE_FEATURES = 740, 780
 ERAS, ROWS_PER_ERA, LIVE_ROWS = 30, 6500, 6528
-PARAMETERS = {
-    "n_estimators": 2000,
-    "learning_rate": 0.01,
-    "max_depth": 5,
-    "num_leaves": 31,
-    "colsample_bytree": 0.1,
-}
 BENCHMARKS = ("v52_lgbm_ender20", "v52_lgbm_ender60", "v52_lgbm_cyrusd20")
+WORDS = (
+    "airy bold calm dusky early faint glad hazy inner jolly keen lucid mellow noble opal plain quiet rapid",
+    "arable brisk coarse dappled earthen foggy gilded humble ivory jaunty knotty limpid mossy neat oaken",
+    "anchor basin cedar delta ember fjord grove harbor islet juniper kelp ledge meadow nectar orchard",
+)
 
 Features = npt.NDArray[np.int8]
 
@@ -37,12 +35,22 @@ def main() -> None:
     names = feature_names(random)
     weights = signal(random)
     train, target = eras(random, weights, ERAS * ROWS_PER_ERA)
-    model = lightgbm.LGBMRegressor(**PARAMETERS, random_state=SEED, deterministic=True, force_row_wise=True, verbose=-1)
+    model = lightgbm.LGBMRegressor(
+        n_estimators=2000,
+        learning_rate=0.01,
+        max_depth=5,
+        num_leaves=31,
+        colsample_bytree=0.1,
+        random_state=SEED,
+        deterministic=True,
+        force_row_wise=True,
+        verbose=-1,
+    )
     model.fit(pd.DataFrame(train[:, :TRAIN_FEATURES], columns=names[:TRAIN_FEATURES]), target)
 
     values, truth = eras(random, weights, LIVE_ROWS)
     live = live_frame(random, names, values)
-    scores = model.booster_.predict(live[names[:TRAIN_FEATURES]].to_numpy(), num_threads=1)
+    scores = np.asarray(model.booster_.predict(live[names[:TRAIN_FEATURES]].to_numpy(), num_threads=1))
 
     DATA.mkdir(exist_ok=True)
     text = model.booster_.model_to_string()
@@ -59,9 +67,7 @@ def main() -> None:
 
 def feature_names(random: np.random.Generator) -> list[str]:
     """Distinct names in the style of Numerai's: feature_ADJECTIVE_ADJECTIVE_NOUN."""
-    first = "airy bold calm dusky early faint glad hazy inner jolly keen lucid mellow noble opal plain quiet rapid".split()
-    second = "arable brisk coarse dappled earthen foggy gilded humble ivory jaunty knotty limpid mossy neat oaken".split()
-    third = "anchor basin cedar delta ember fjord grove harbor islet juniper kelp ledge meadow nectar orchard".split()
+    first, second, third = (words.split() for words in WORDS)
     every = [f"feature_{a}_{b}_{c}" for a in first for b in second for c in third]
     return [every[i] for i in random.permutation(len(every))[:LIVE_FEATURES]]
 

@@ -125,7 +125,7 @@ async def build_pickle(
     """Turn a trained model into a pickle that needs only numpy and pandas, made by the venv's Python. Give exactly one
     of model_path, bundle_path, script, or pipeline.models. Proves that the raw scores are the model's own (parity) and
     that the output keeps Numerai's rules (contract). Next: inspect_pickle, then run_container_debug."""
-    from server.build import BuildRequest, build
+    from server.builds.build import BuildRequest, build
 
     settings = state(ctx).settings
     request = BuildRequest(
@@ -133,7 +133,7 @@ async def build_pickle(
     )
 
     async def work(progress: Progress) -> BuildPickleResult:
-        from server.build_results import build_result
+        from server.builds.results import build_result
 
         return BuildPickleResult.model_validate(build_result(await build(settings, request, progress)))
 

@@ -44,8 +44,8 @@ async def get_trigger_logs(
 ) -> GetTriggerLogsResult:
     """Read the statuses and logs of a pickle's execution at Numerai and explain a failure: cause, evidence, next step.
     Give exactly one of pickle_id, model, trigger_id."""
-    from server.log_results import story_result
-    from server.trigger_logs import read_story
+    from server.logs.results import story_result
+    from server.logs.story import read_story
     from server.workspace import existing_file
 
     settings = state(ctx).settings
@@ -68,7 +68,7 @@ async def query_numerai(
 ) -> QueryNumeraiResult:
     """Ask Numerai for read-only facts: rounds, tournaments, dataset files, data versions, how far today's work is, or
     a slot's diagnostics. Nothing else can be asked."""
-    from server.numerai_facts import facts
+    from server.numerai.facts import facts
 
     entries = await facts(
         state(ctx).settings, topic, status=status, number=number, contains=contains, model=model, limit=limit

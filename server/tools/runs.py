@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -43,7 +43,7 @@ async def run_container_debug(
     benchmarks: Annotated[str | None, Field(description="A parquet of benchmark predictions for the dataset.")] = None,
     data_version: Annotated[str | None, Field(description="For live data, e.g. v5.2; null: the default.")] = None,
     runner: Annotated[
-        str, Field(pattern="^(auto|docker|venv)$", description="auto: docker if it has the image.")
+        Literal["auto", "docker", "venv"], Field(description="auto: docker if it has the image.")
     ] = "auto",
     venv: Annotated[str, Field(description="For runs without docker.")] = "venv",
     pull: Annotated[bool, Field(description="Pull a missing image: several GB.")] = False,
@@ -55,8 +55,8 @@ async def run_container_debug(
     """Run a pickle as Numerai does: in the image's container (else in the matching venv), 1 CPU, 4 GB, 10 minutes, no
     network. Says whether it works, why not and what to do, the share of the limits used, and what the submission would
     refuse. Recorded as proof for upload_pickle, which is next."""
-    from server.run_results import run_result
-    from server.runs import DebugRequest, debug_run
+    from server.runs.results import run_result
+    from server.runs.debug import DebugRequest, debug_run
 
     app = state(ctx)
     limits = Limits(timeout_seconds, memory_mb, cpus)
@@ -69,7 +69,7 @@ async def run_container_debug(
         runner,
         venv,
         pull,
-        limits,  # type: ignore[arg-type]
+        limits,
     )
 
     async def work(progress: Progress) -> RunContainerDebugResult:

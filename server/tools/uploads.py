@@ -12,7 +12,7 @@ from server.confirm import Consent
 from server.jobs import Progress
 from server.tools.account import Cursor, Limit, Slot
 from server.tools.registration import Confirm, Ctx, JobResult, Result, WaitSeconds, as_job, asking, state, tool
-from server.upload_plans import AssignPlan, DeployPlan, UploadPlan
+from server.uploads.plans import AssignPlan, DeployPlan, UploadPlan
 
 Image = Annotated[str | None, Field(description="A docker image's id, name or reference; null: the one that fits.")]
 Version = Annotated[
@@ -86,7 +86,7 @@ async def plan_upload(
     assign: bool,
 ) -> UploadPlan:
     """Everything about the upload that can be settled before bytes move."""
-    from server.upload_plans import plan_upload as plan
+    from server.uploads.plans import plan_upload as plan
 
     app = state(ctx)
     return await plan(app.settings, app.proofs, pickle_path, model, docker_image, data_version, label, assign)
@@ -117,7 +117,7 @@ async def upload_pickle(
     """Upload a pickle for a slot, register it with its docker image and data version, and watch its validation. Asks
     the user first. Run run_container_debug before. Safe to repeat: the same file, slot and image goes on where it
     stopped. When invalid, the result has the diagnosis."""
-    from server.uploads import run_upload
+    from server.uploads.carry_out import run_upload
 
     app = state(ctx)
     app.confirmations.settle(plan.facts, consent)
@@ -131,7 +131,7 @@ async def upload_pickle(
 @asking
 async def plan_deploy(ctx: Ctx, deployments: list[dict[str, Any]] | str, dry_run: bool) -> DeployPlan:
     """What every slot runs now and will run."""
-    from server.upload_plans import plan_deploy as plan
+    from server.uploads.plans import plan_deploy as plan
 
     app = state(ctx)
     return await plan(app.settings, app.proofs, deployments)
@@ -162,7 +162,7 @@ async def deploy_pickles(
 ) -> DeployPicklesResult:
     """Upload and assign pickles for many slots in one resumable job. Asks the user once. Identical files go up once; a
     slot is assigned only when its pickle has validated. rollback_path is a deployments file that undoes it."""
-    from server.uploads import run_deploy
+    from server.uploads.carry_out import run_deploy
 
     app = state(ctx)
     if not dry_run:
@@ -229,7 +229,7 @@ async def list_pickles(
 @asking
 async def plan_assign(ctx: Ctx, model: str, pickle_id: str | None) -> AssignPlan:
     """What the slot runs now and will run."""
-    from server.upload_plans import plan_assign as plan
+    from server.uploads.plans import plan_assign as plan
 
     return await plan(state(ctx).settings, model, pickle_id)
 
@@ -295,7 +295,7 @@ async def trigger_pickle(
     wait_seconds: WaitSeconds = 45,
 ) -> TriggerPickleResult:
     """Run a registered pickle at Numerai now. Next: get_trigger_logs with the trigger_id."""
-    from server.uploads import run_trigger
+    from server.uploads.carry_out import run_trigger
 
     app = state(ctx)
     if not validation:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.agent_session import agent_session
 
 SNAPSHOT = Path(__file__).parent / "tools.json"
@@ -28,7 +29,15 @@ ASKING = {
     "trigger_pickle",
     "clear_submission_webhook",
 }
-JOBS = {"make_venv", "build_pickle", "run_container_debug", "upload_pickle", "deploy_pickles", "trigger_pickle", "get_job"}
+JOBS = {
+    "make_venv",
+    "build_pickle",
+    "run_container_debug",
+    "upload_pickle",
+    "deploy_pickles",
+    "trigger_pickle",
+    "get_job",
+}
 SECRET = re.compile(r"token|secret|password|credential|auth|api_?key", re.I)
 
 
@@ -49,7 +58,7 @@ async def test_each_tool_keeps_the_rules(tmp_path: Path) -> None:
         assert not {"anyOf", "oneOf", "allOf"} & schema.keys(), name
         assert set(tool["annotations"]) == {"readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"}, name
         assert not any(SECRET.search(argument) for argument in schema["properties"]), name
-        assert list(tool["outputSchema"]["properties"])[0] == "summary", name
+        assert next(iter(tool["outputSchema"]["properties"])) == "summary", name
         assert tool["outputSchema"]["type"] == "object", name
         has_wait = "wait_seconds" in schema["properties"]
         assert has_wait == (name in JOBS), name

@@ -13,7 +13,6 @@ HEAVY = ("numpy", "pandas", "scipy", "docker", "httpx", "typer", "rich", "pyarro
 LISTING = """
 import anyio, json, sys
 from pathlib import Path
-from mcp.client._memory import InMemoryTransport  # the client's own imports are not the server's
 from server.app import build_server
 from server.settings import read_settings
 
@@ -34,17 +33,21 @@ def test_serve_imports_nothing_of_the_other_commands(tmp_path: Path) -> None:
     code = "import sys; import server.serve; print(','.join(m for m in sys.modules if m.startswith('server.')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = done.stdout.strip().split(",")
-    assert not [m for m in loaded if m.startswith(("server.demo", "server.commands", "server.local_numerai", "server.doctor"))]
+    assert not [
+        m for m in loaded if m.startswith(("server.demo", "server.commands", "server.local_numerai", "server.doctor"))
+    ]
 
 
 def test_only_the_protocol_reaches_stdout(tmp_path: Path) -> None:
     """From initialize to a refused call, each line on stdout is JSON-RPC."""
+    client = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    missing = {"name": "inspect_pickle", "arguments": {"pickle_path": "none.pkl"}}
     messages = [
-        {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}},
+        {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": client},
         {"jsonrpc": "2.0", "method": "notifications/initialized"},
         {"jsonrpc": "2.0", "id": 2, "method": "tools/list"},
-        {"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {"name": "inspect_pickle", "arguments": {"pickle_path": "none.pkl"}}},
-    ]  # fmt: skip
+        {"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": missing},
+    ]
     text = "".join(json.dumps(message) + "\n" for message in messages)
     command = [sys.executable, "-m", "server.cli", "serve", "--workspace", str(tmp_path)]
     with subprocess.Popen(

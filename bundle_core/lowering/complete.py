@@ -23,7 +23,18 @@ def lower_complete(model: TreeEnsemble, test_of_split: npt.NDArray[Any], depth: 
     leaves = np.zeros((model.n_trees, 1 << depth), model.sum_dtype)
     for start in range(0, model.n_trees, TREES_AT_ONCE):
         _lay_out(model, test_of_split, start, min(model.n_trees, start + TREES_AT_ONCE), nodes, leaves)
+    level_tests = _one_test_a_level(nodes, depth)
+    if level_tests is not None:
+        return {"kernel": "oblivious", "depth": depth, "level_tests": level_tests, "leaves": leaves}
     return {"kernel": "complete", "depth": depth, "nodes": nodes, "leaves": leaves}
+
+
+def _one_test_a_level(nodes: npt.NDArray[Any], depth: int) -> npt.NDArray[Any] | None:
+    """(d, T) The test of every level, if in all trees the nodes of a level ask the same."""
+    firsts = [(1 << level) - 1 for level in range(depth)]
+    if all((nodes[first : 2 * first + 1] == nodes[first]).all() for first in firsts):
+        return nodes[firsts]
+    return None
 
 
 def _lay_out(

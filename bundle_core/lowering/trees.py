@@ -13,6 +13,7 @@ from bundle_core.lowering.choice import choose_kernel, depths
 from bundle_core.lowering.complete import lower_complete
 from bundle_core.lowering.distinct_tests import intern_tests
 from bundle_core.lowering.gather import lower_gather
+from bundle_core.lowering.leafwise import lower_leafwise
 
 
 def lower_trees(model: TreeEnsemble) -> dict[str, Any]:
@@ -29,11 +30,15 @@ def lower_trees(model: TreeEnsemble) -> dict[str, Any]:
         "bias": model.bias,
         "output": model.output,
     }
-    if choose_kernel(model) == "gather":
+    kernel = choose_kernel(model)
+    if kernel == "gather":
         lowered.update(lower_gather(model, tests, test_of_split))
-    else:
-        lowered["tests"] = tests
+        return lowered
+    lowered["tests"] = tests
+    if kernel == "complete":
         lowered.update(lower_complete(model, test_of_split, max(1, int(depths(model).max(initial=0)))))
+    else:
+        lowered.update(lower_leafwise(model, test_of_split))
     return lowered
 
 

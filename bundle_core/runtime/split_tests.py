@@ -54,11 +54,12 @@ def five_valued(X: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], npt.NDArray
         return small, is_small
     step = max(1, 262144 // (features if by_rows else len(X)))
     for start in range(0, len(X) if by_rows else features, step):
-        part = np.s_[start : start + step] if by_rows else np.s_[:, start : start + step]
+        columns = slice(None) if by_rows else slice(start, start + step)
+        part = (slice(start, start + step) if by_rows else slice(None), columns)
         np.copyto(small[part], X[part], casting="unsafe")
         same = (small[part] == X[part]) & (small[part] <= 4)
         if not same.all():
-            is_small[np.s_[:] if by_rows else part[1]] &= same.all(axis=0)
+            is_small[columns] &= same.all(axis=0)
     return small, is_small
 
 

@@ -11,6 +11,8 @@ from bundle_core.runtime.bits import rows_in_order
 from bundle_core.runtime.split_tests import pack_tests
 from bundle_core.runtime.trees_complete import sum_complete
 from bundle_core.runtime.trees_gather import gather_scores
+from bundle_core.runtime.trees_leafwise import sum_leafwise
+from bundle_core.runtime.trees_oblivious import sum_oblivious
 
 ROWS_AT_ONCE = 6528
 """102 words of 64 rows: the working set of a chunk stays in the second level cache."""
@@ -31,7 +33,12 @@ def _chunk_scores(lowered: dict[str, Any], X: npt.NDArray[Any]) -> npt.NDArray[A
     tests = pack_tests(lowered["tests"], X, lowered["input_dtype"])
     lanes = 8 if lowered["depth"] <= 8 else 16
     total = np.full((lanes, tests.shape[1] * 64 // lanes), lowered["start"], lowered["sum_dtype"])
-    sum_complete(lowered, tests, total)
+    if lowered["kernel"] == "complete":
+        sum_complete(lowered, tests, total)
+    elif lowered["kernel"] == "oblivious":
+        sum_oblivious(lowered, tests, total)
+    else:
+        sum_leafwise(lowered, tests, total)
     return rows_in_order(total)[: len(X)]
 
 

@@ -11,9 +11,9 @@ from server.datasets import live_files
 from server.errors import NumeraiFailure
 from server.numerai.account import choose_data_version
 from server.numerai.client import open_numerai
-from server.runs.proofs import Data
 from server.runners.interpreter import call
 from server.runners.types import Progress
+from server.runs.proofs import Data
 from server.settings import Settings
 from server.workspace import existing_file
 

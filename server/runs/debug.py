@@ -16,8 +16,6 @@ from server.errors import BundleFailure, EngineFailure, EnvironmentFailure, Inpu
 from server.files import sha256_of
 from server.images import find_image
 from server.inspection import read_fingerprint
-from server.runs.proofs import Proof, Proofs, Ran
-from server.runs.data import RunData, choose_data
 from server.runners.container import run_in_container
 from server.runners.engine import local_image
 from server.runners.interpreter import call
@@ -25,6 +23,8 @@ from server.runners.pins import pins_for
 from server.runners.types import DockerImage, Limits, Progress, RunReport, RunRequest
 from server.runners.venv import read_venv
 from server.runners.venv_run import run_in_venv
+from server.runs.data import RunData, choose_data
+from server.runs.proofs import Proof, Proofs, Ran
 from server.settings import Settings
 from server.workspace import existing_file
 

@@ -55,8 +55,8 @@ async def run_container_debug(
     """Run a pickle as Numerai does: in the image's container (else in the matching venv), 1 CPU, 4 GB, 10 minutes, no
     network. Says whether it works, why not and what to do, the share of the limits used, and what the submission would
     refuse. Recorded as proof for upload_pickle, which is next."""
-    from server.runs.results import run_result
     from server.runs.debug import DebugRequest, debug_run
+    from server.runs.results import run_result
 
     app = state(ctx)
     limits = Limits(timeout_seconds, memory_mb, cpus)

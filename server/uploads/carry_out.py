@@ -7,6 +7,7 @@ from typing import Any
 
 from server.errors import NumeraiFailure
 from server.logs.results import diagnosis_fields
+from server.logs.story import tell_story
 from server.numerai.changes import trigger
 from server.numerai.client import Numerai, open_numerai
 from server.numerai.deploy import DeployResult, SlotResult, deploy
@@ -15,7 +16,6 @@ from server.numerai.upload import UploadResult, upload
 from server.numerai.watch import explain, outcome, trigger_outcome, watch_trigger
 from server.runners.types import Progress
 from server.settings import Settings
-from server.logs.story import tell_story
 from server.uploads.plans import DeployPlan, UploadPlan
 
 

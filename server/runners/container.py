@@ -64,7 +64,7 @@ async def run_in_container(
         await remove_leftovers(client)
         local = await _local_or_pulled(client, image, pull=pull, progress=progress)
         with private_folder() as stage:
-            await anyio.to_thread.run_sync(stage_inputs, request, stage)
+            await anyio.to_thread.run_sync(stage_inputs, request, stage, "launch.py")
             await progress(f"Running in {image.reference}")
             outcome = await _run(client, local, stage, request.limits)
             csv = await anyio.to_thread.run_sync(keep_outputs, stage, request.output_dir, outcome.log)

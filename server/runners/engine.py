@@ -175,11 +175,13 @@ def engine_errors() -> Generator[None]:
                 evidence=words,
                 next_step="Add the user to the group docker (and log in again), or use runner=venv.",
             ) from error
-        raise EngineFailure(
-            "No docker engine answers.",
-            evidence=words,
-            next_step="Start docker, or set DOCKER_HOST to the engine that runs, or use runner=venv.",
-        ) from error
+        if isinstance(error, requests.RequestException) or "fetching server API version" in words:
+            raise EngineFailure(
+                "No docker engine answers.",
+                evidence=words,
+                next_step="Start docker, or set DOCKER_HOST to the engine that runs, or use runner=venv.",
+            ) from error
+        raise EngineFailure("The docker engine cannot be used.", evidence=words) from error
 
 
 def _pull_failure(reference: str, words: str) -> EngineFailure:

@@ -101,8 +101,8 @@ def _answer(python: Path, command: str, result: ChildResult, timeout_seconds: fl
     raise ChildFailure(
         f"{command!r} in {python} ended with exit code {result.exit_code} and no report.",
         evidence=_last_lines(errors),
-        next_step="Exit code 137 is a kill, mostly for want of memory; 139 a segmentation fault in a library. "
-        "Otherwise the last lines above say what is wrong with this interpreter.",
+        next_step="It has to be a Python 3.10 or newer with numpy and whatever reads the model. Exit code 137 is a "
+        "kill, mostly for want of memory; 139 is a segmentation fault in one of its libraries.",
     )
 
 

@@ -17,8 +17,9 @@ LOG_NAME = "run.log"
 LOG_TAIL = 64 * 1024
 
 
-def stage_inputs(request: RunRequest, stage: Path) -> None:
-    """Fill `stage/input` with copies that any user can read, and make `stage/output`, where any user can write.
+def stage_inputs(request: RunRequest, stage: Path, script: str) -> None:
+    """Fill `stage/input` with copies of the request's files and of one script of the harness, readable for any user,
+    and make `stage/output`, where any user can write.
 
     The folder `stage` itself is private, so on this machine only its owner gets there.
 
@@ -35,8 +36,7 @@ def stage_inputs(request: RunRequest, stage: Path) -> None:
             shutil.copyfile(source, inputs / name)
         except OSError as error:
             raise InputError(f"{source} cannot be read.", evidence=str(error)) from error
-    for script in ("launch.py", "predict.py"):
-        shutil.copyfile(HARNESS / script, inputs / script)
+    shutil.copyfile(HARNESS / script, inputs / script)
     for file in inputs.iterdir():
         file.chmod(0o444)
     inputs.chmod(0o755)

@@ -89,9 +89,14 @@ async def make_venv(
     await progress(f"Python {python.version} from {python.source}: {python.path}")
     shown = {name: pins.versions.get(name) for name in wanted}
     recipe = Recipe(image, python.version, python.source, wanted, shown, _warnings(wanted, pins))
-    with private_folder(path.parent, f".{path.name}") as aside:
-        await _install(aside / "new", python.path, recipe, pins, progress)
-        await anyio.to_thread.run_sync(_move_into_place, aside, path)
+    try:
+        with private_folder(path.parent, f".{path.name}") as aside:
+            await _install(aside / "new", python.path, recipe, pins, progress)
+            await anyio.to_thread.run_sync(_move_into_place, aside, path)
+    except OSError as error:
+        raise EnvironmentFailure(
+            f"The venv cannot be put at {path}.", evidence=str(error), next_step="Give another path."
+        ) from error
     return await _report(path, recipe, reused=False)
 
 

@@ -26,7 +26,7 @@ async def run_in_venv(request: RunRequest, interpreter: Path, *, progress: Progr
         EnvironmentFailure: the interpreter does not run.
     """
     with private_folder() as stage:
-        await anyio.to_thread.run_sync(stage_inputs, request, stage)
+        await anyio.to_thread.run_sync(stage_inputs, request, stage, "predict.py")
         # Nothing of the user's home: neither credentials nor caches.
         env = {**child_environment(), "HOME": str(stage / "output"), "USERPROFILE": str(stage / "output")}
         asked = await run_child([interpreter, "-I", "-c", VERSION], env=env, cwd=stage, timeout_seconds=30)

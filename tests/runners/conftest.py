@@ -73,14 +73,14 @@ def raises(live_features):
 def memory(live_features):
     import numpy
 
-    blocks = [numpy.ones(10_000_000) for _ in range(100)]
+    blocks = [numpy.ones(5_000_000) for _ in range(100)]
     return live_features[["feature_0"]] * 0.1 * len(blocks)
 
 
 def some_memory(live_features):
     import numpy
 
-    return live_features[["feature_0"]] * 0.1 * numpy.ones(50_000_000)[0]
+    return live_features[["feature_0"]] * 0.1 * numpy.ones(25_000_000)[0]
 
 
 def forever(live_features):

@@ -72,7 +72,7 @@ async def test_a_pickle_across_the_change_of_code_objects_is_incompatible(reques
 
 
 async def test_a_model_over_the_memory_limit_gets_a_memory_error(request_for: Requests, python: Path) -> None:
-    report = await run_in_venv(request_for("memory", memory_mb=700), python)
+    report = await run_in_venv(request_for("memory", memory_mb=400), python)
     assert "MemoryError" in report.log
     assert (report.exit_code, report.oom_killed) == (1, False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -93,28 +94,23 @@ async def local_numerai(
 
 
 async def serve_local(
-    host: str,
-    port: int,
-    state_dir: Path,
-    *,
-    announce: Callable[[str], None],
-    cache_dir: Path | None = None,
-    instant: bool = False,
+    host: str, port: int, state_dir: Path, *, announce: Callable[[str], None], cache_dir: Path | None = None
 ) -> None:
-    """Serve until cancelled. `announce` gets the three lines of addresses and key, one a call.
+    """Serve until SIGTERM or SIGINT. `announce` gets the three lines of addresses and key, one a call.
 
     Uploaded pickles are run in their image where the engine has it, else in a venv under `cache_dir` (None: under
-    `state_dir`); `instant`: not run at all, every one passes.
+    `state_dir`).
 
     Raises:
         InputError: the address cannot be bound.
     """
-    run = None if instant else runner(cache_dir or state_dir / "cache")
-    async with local_numerai(state_dir, host=host, port=port, run=run) as local:
-        announce(f"NUMERAI_API_URL={local.api_url}")
-        announce(f"NUMERAI_MCP_URL={local.mcp_url}")
-        announce(f"NUMERAI_MCP_AUTH={local.token}")
-        await anyio.sleep_forever()
+    run = runner(cache_dir or state_dir / "cache")
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with local_numerai(state_dir, host=host, port=port, run=run) as local:
+            announce(f"NUMERAI_API_URL={local.api_url}")
+            announce(f"NUMERAI_MCP_URL={local.mcp_url}")
+            announce(f"NUMERAI_MCP_AUTH={local.token}")
+            await anext(aiter(signals))
 
 
 def _build_app(api: Api, local: LocalNumerai, host: str) -> Starlette:

@@ -31,6 +31,7 @@ FaultKind = Literal[
 ]
 """`*_after`: the request was carried out, and its answer is lost. `reset` of a PUT: after a part of the body."""
 
+ONLY_GRAPHQL: Mapping[FaultKind, FaultKind] = {"graphql_error": "http_503", "partial": "http_503_after"}
 ENDLESS = 3600.0
 
 MCP_OPERATIONS = {
@@ -116,6 +117,8 @@ class FaultyApp:
             return
         if scope["method"] == "PUT":
             kind = self._state.next("PUT")
+            # Storage speaks no GraphQL, and never says 200 to what it did not store.
+            kind = ONLY_GRAPHQL.get(kind, kind) if kind else None
             replay = receive
         else:
             body = await _read(receive)

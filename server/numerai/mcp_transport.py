@@ -57,6 +57,7 @@ class NumeraiMcp:
         self._tools: dict[str, mcp_types.Tool] = {}
         self._mode: ConnectMode = "auto"
         self._discovered: mcp_types.DiscoverResult | None = None
+        self._certificates = httpx2.create_ssl_context()
 
     async def call(self, operation: Operation, variables: Mapping[str, Any]) -> Any:
         """The value of the operation's root field.
@@ -103,7 +104,9 @@ class NumeraiMcp:
             headers["Authorization"] = self._settings.credentials.authorization
         timeout = httpx2.Timeout(self._pace.call_seconds, connect=min(15.0, self._pace.call_seconds))
         async with (
-            httpx2.AsyncClient(headers=headers, timeout=timeout, event_hooks={"response": [last.note]}) as http,
+            httpx2.AsyncClient(
+                headers=headers, timeout=timeout, verify=self._certificates, event_hooks={"response": [last.note]}
+            ) as http,
             Client(
                 streamable_http_client(self._settings.mcp_url, http_client=http),
                 mode=self._mode,

@@ -18,7 +18,7 @@ from bundle_core.fingerprint.contents import (
     top_object,
 )
 from bundle_core.fingerprint.kinds import gpu_objects, numpy_generation, pandas_generation, recognise
-from bundle_core.fingerprint.machine import Limit, Machine, Malformed, Trace
+from bundle_core.fingerprint.machine import Group, Limit, Machine, Malformed, Ref, Trace
 from bundle_core.fingerprint.report import PYTHON_MINORS, Fingerprint, Import
 from bundle_core.fingerprint.stream import StreamEnds, read_opcodes
 
@@ -107,6 +107,11 @@ def _imports(trace: Trace, bodies: list[tuple[Code, str, bool]]) -> tuple[Import
     loads: dict[str, set[str]] = {}
     for ref in trace.refs.values():
         loads.setdefault(ref.module, set()).add(ref.name)
+    for made in trace.calls:
+        # A module that a by-value function uses as a global: cloudpickle imports it by name.
+        if isinstance(made.func, Ref) and is_cloudpickle(made.func) and made.func.name == "subimport":
+            named = made.args.items if isinstance(made.args, Group) else []
+            loads.update({module: set() for module in named if isinstance(module, str) and module not in loads})
     found = [_import(module, names, "load", certain=True) for module, names in loads.items()]
     statements: dict[str, tuple[set[str], bool]] = {}
     for code, minor, is_top in bodies:

@@ -72,6 +72,12 @@ def _pack(request: reports.PackRequest) -> reports.PackReport:
     return pack(load(Path(request.bundle_path)), Path(request.output))
 
 
+def _script(request: reports.ScriptRequest) -> reports.ScriptReport:
+    from bundle_core.script import pack_script
+
+    return pack_script(request)
+
+
 def _check(request: reports.CheckRequest) -> reports.CheckReport:
     from bundle_core.check import check
 
@@ -106,6 +112,7 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], Any]]] = {
     "probe": (reports.ProbeRequest, _probe),
     "convert": (reports.ConvertRequest, _convert),
     "pack": (reports.PackRequest, _pack),
+    "script": (reports.ScriptRequest, _script),
     "check": (reports.CheckRequest, _check),
     "parity": (reports.ParityRequest, _parity),
     "rows": (reports.RowsRequest, _rows),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import pickle
 import sys
 from collections.abc import Callable
@@ -28,29 +29,40 @@ def pack(bundle: Bundle, output: Path) -> PackReport:
 
     Raises PackRefused where cloudpickle is missing or the output cannot be written.
     """
-    predict = runtime_namespace()["build"](make_plan(bundle))
-    return write_pickle(predict, output, describe(bundle))
+    return store(pickled(runtime_namespace()["build"](make_plan(bundle))), output, describe(bundle))
 
 
-def write_pickle(predict: Callable[..., Any], output: Path, description: Description | None) -> PackReport:
-    """Pickle a function by value and say what the file is."""
+def pickled(predict: Callable[..., Any], watch: Callable[[object], None] | None = None) -> bytes:
+    """A function by value, as bytes; `watch` sees every object that goes into it. Raises PackRefused."""
     try:
-        import cloudpickle
+        from cloudpickle import CloudPickler
     except ImportError:
         raise PackRefused(
             f"{sys.executable} has no cloudpickle.",
             next_step="Pack with the venv that make_venv made for the image.",
         ) from None
+
+    class Watched(CloudPickler):
+        def reducer_override(self, obj: Any) -> Any:
+            if watch is not None:
+                watch(obj)
+            return super().reducer_override(obj)
+
+    buffer = io.BytesIO()
     try:
-        content: bytes = cloudpickle.dumps(predict, protocol=PROTOCOL)
+        Watched(buffer, protocol=PROTOCOL).dump(predict)
     except (pickle.PicklingError, TypeError, AttributeError, ValueError) as error:
         raise PackRefused(
             "The function holds something that cannot be pickled.",
             evidence=f"{type(error).__name__}: {error}",
             next_step="Keep arrays, lists and dicts in what predict uses, not open files, locks or sessions.",
         ) from None
+    return buffer.getvalue()
+
+
+def store(content: bytes, output: Path, description: Description | None) -> PackReport:
+    """Write the pickle and say what the file is. Raises PackRefused where the output cannot be written."""
     write_atomically(output, content)
-    fingerprint = read(output)
     return PackReport(
         pickle_path=str(output),
         sha256=hashlib.sha256(content).hexdigest(),
@@ -58,6 +70,6 @@ def write_pickle(predict: Callable[..., Any], output: Path, description: Descrip
         python_version=f"{sys.version_info.major}.{sys.version_info.minor}",
         protocol=PROTOCOL,
         versions=installed(["numpy", "pandas", "scipy", "cloudpickle"]),
-        imports=sorted({item.package for item in fingerprint.imports}),
+        imports=sorted({item.package for item in read(output).imports}),
         description=description,
     )

@@ -12,8 +12,13 @@ def main() -> None:
 
         raise SystemExit(serve(sys.argv[2:]))
     from server.commands import app
+    from server.errors import PickleMcpError
 
-    app()
+    try:
+        app()
+    except PickleMcpError as failure:
+        print(failure, file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def read_settings(
         InputError: a variable or folder is unusable.
     """
     # platformdirs costs start-up time only where it is called.
-    from platformdirs import user_cache_path, user_state_path
+    from platformdirs import user_state_path
 
     transport = environ.get("NUMERAI_TRANSPORT", "graphql") or "graphql"
     if transport not in ("graphql", "mcp"):
@@ -85,12 +85,11 @@ def read_settings(
     if not workspace.is_dir():
         raise InputError(f"The workspace {workspace} is not a folder.", next_step="Give an existing folder.")
     state = environ.get("NUMERAI_PICKLE_MCP_STATE")
-    cache = environ.get("NUMERAI_PICKLE_MCP_CACHE")
     return Settings(
         workspace=workspace.resolve(),
         allowed_dirs=tuple(folder.resolve() for folder in allowed_dirs),
         state_dir=Path(state) if state else user_state_path("numerai-pickle-mcp"),
-        cache_dir=Path(cache) if cache else user_cache_path("numerai-pickle-mcp"),
+        cache_dir=cache_folder(environ),
         api_url=_url(environ, "NUMERAI_API_URL", NUMERAI_API_URL),
         mcp_url=_url(environ, "NUMERAI_MCP_URL", NUMERAI_MCP_URL),
         transport=transport,
@@ -98,6 +97,14 @@ def read_settings(
         read_only=read_only,
         proxy_numerai=proxy_numerai,
     )
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """Where venvs, pins and data are kept that can be had again."""
+    from platformdirs import user_cache_path
+
+    cache = environ.get("NUMERAI_PICKLE_MCP_CACHE")
+    return Path(cache) if cache else user_cache_path("numerai-pickle-mcp")
 
 
 def read_credentials(environ: Mapping[str, str]) -> Credentials | None:
@@ -108,8 +115,8 @@ def read_credentials(environ: Mapping[str, str]) -> Credentials | None:
     Raises:
         CredentialsMissing: a variable is set and does not hold PUBLIC$SECRET.
     """
-    public, secret = environ.get("NUMERAI_PUBLIC_ID", "").strip(), environ.get("NUMERAI_SECRET_KEY", "").strip()
-    raw, source = environ.get("NUMERAI_MCP_AUTH", "").strip(), "NUMERAI_MCP_AUTH"
+    public, secret = _given(environ, "NUMERAI_PUBLIC_ID"), _given(environ, "NUMERAI_SECRET_KEY")
+    raw, source = _given(environ, "NUMERAI_MCP_AUTH"), "NUMERAI_MCP_AUTH"
     if not raw and (public or secret):
         raw, source = f"{public}${secret}", "NUMERAI_PUBLIC_ID and NUMERAI_SECRET_KEY"
     if not raw:
@@ -139,6 +146,12 @@ def without_numerai(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
         for name, value in environ.items()
         if not name.upper().startswith("NUMERAI_") and not name.upper().endswith("_PROXY")
     }
+
+
+def _given(environ: Mapping[str, str], name: str) -> str:
+    value = environ.get(name, "").strip()
+    # Where it is not set, a client passes the reference in its configuration on as it stands.
+    return "" if value in (f"${{{name}}}", f"${{env:{name}}}") else value
 
 
 def _url(environ: Mapping[str, str], name: str, default: str) -> str:

@@ -74,7 +74,7 @@ async def local_numerai(
             lifespan="on",
             access_log=False,
             log_level="critical",
-            timeout_graceful_shutdown=1,
+            timeout_graceful_shutdown=0,
         )
         server = WebServer(config)
         stopped = anyio.Event()

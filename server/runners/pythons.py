@@ -38,26 +38,33 @@ async def find_python(minor: str, *, environ: Mapping[str, str] = os.environ, pr
     Raises:
         EnvironmentFailure: there is none and none can be downloaded.
     """
+    present = await installed_python(minor, environ=environ)
+    if present is not None:
+        return present
+    await progress(f"No Python {minor} in pyenv or on PATH; asking uv to download one")
+    installed = await run_uv("python", "install", "--no-bin", minor, timeout_seconds=INSTALL_SECONDS)
+    if installed.exit_code != 0:
+        raise EnvironmentFailure(
+            f"There is no Python {minor} on this machine, and uv could not download one.",
+            evidence=installed.stderr.decode(errors="replace").strip()[-600:],
+            next_step=f"Install one with `pyenv install {minor}` or `uv python install {minor}`, or the system's "
+            f"package manager (python{minor} on PATH is found), and call again; or choose an image whose Python "
+            "there is.",
+        )
+    downloaded = await _of_uv(minor)
+    if downloaded is None:
+        raise EnvironmentFailure(
+            f"The Python {minor} that uv downloaded does not run.", next_step="Reinstall it with uv."
+        )
+    return downloaded
+
+
+async def installed_python(minor: str, *, environ: Mapping[str, str] = os.environ) -> Python | None:
+    """A CPython of this minor that is there already: pyenv's, else PATH's, else uv's. Downloads nothing."""
     for path, source in _installed(minor, environ):
         if await _is_python(path, minor):
             return Python(path, minor, source)
-    found = await run_uv("python", "find", "--managed-python", "--no-project", minor, timeout_seconds=30)
-    if found.exit_code != 0:
-        await progress(f"No Python {minor} in pyenv or on PATH; asking uv to download one")
-        installed = await run_uv("python", "install", "--no-bin", minor, timeout_seconds=INSTALL_SECONDS)
-        if installed.exit_code != 0:
-            raise EnvironmentFailure(
-                f"There is no Python {minor} on this machine, and uv could not download one.",
-                evidence=installed.stderr.decode(errors="replace").strip()[-600:],
-                next_step=f"Install one with `pyenv install {minor}` or `uv python install {minor}`, or the system's "
-                f"package manager (python{minor} on PATH is found), and call again; or choose an image whose Python "
-                "there is.",
-            )
-        found = await run_uv("python", "find", "--managed-python", "--no-project", minor, timeout_seconds=30)
-    path = Path(found.stdout.decode().strip())
-    if not await _is_python(path, minor):
-        raise EnvironmentFailure(f"uv's Python {minor} at {path} does not run.", next_step="Reinstall it with uv.")
-    return Python(path, minor, "uv")
+    return await _of_uv(minor)
 
 
 async def run_uv(*arguments: str | Path, timeout_seconds: float, cwd: Path | None = None) -> ChildResult:
@@ -70,6 +77,13 @@ async def run_uv(*arguments: str | Path, timeout_seconds: float, cwd: Path | Non
             cwd=cwd or elsewhere,
             timeout_seconds=timeout_seconds,
         )
+
+
+async def _of_uv(minor: str) -> Python | None:
+    found = await run_uv("python", "find", "--managed-python", "--no-project", minor, timeout_seconds=30)
+    path = Path(found.stdout.decode().strip())
+    usable = found.exit_code == 0 and await _is_python(path, minor)
+    return Python(path, minor, "uv") if usable else None
 
 
 def _installed(minor: str, environ: Mapping[str, str]) -> Iterator[tuple[Path, Source]]:

@@ -1,0 +1,1 @@
+"""Puts this server into the configuration of MCP clients, and takes it out again."""

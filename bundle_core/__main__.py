@@ -60,14 +60,14 @@ def _probe(request: reports.ProbeRequest) -> reports.ProbeReport:
 
 
 def _convert(request: reports.ConvertRequest) -> reports.ConvertReport:
-    from bundle_core.convert import convert
+    from bundle_core.conversion import convert
 
     return convert(request)
 
 
 def _pack(request: reports.PackRequest) -> reports.PackReport:
     from bundle_core.bundle import load
-    from bundle_core.pack import pack
+    from bundle_core.packing import pack
 
     return pack(load(Path(request.bundle_path)), Path(request.output))
 
@@ -85,7 +85,7 @@ def _check(request: reports.CheckRequest) -> reports.CheckReport:
 
 
 def _parity(request: reports.ParityRequest) -> reports.Parity:
-    from bundle_core.convert import prove
+    from bundle_core.conversion import prove
 
     return prove(request)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from bundle_core.errors import PackRefused
 from bundle_core.fingerprint import read
-from bundle_core.pack import pickled, store
+from bundle_core.packing import pickled, store
 from bundle_core.reports import ScriptReport, ScriptRequest
 from bundle_core.script_findings import Contents, find
 from bundle_core.user_modules import import_script, repository, stored_by_value

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bundle_core.bundle import Bundle
-from bundle_core.compose import compose
+from bundle_core.composition import compose
 from bundle_core.ir import TreeEnsemble
 from bundle_core.ir.builder import TreeBuilder
 from bundle_core.pipeline import check

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 from bundle_core.bundle import Bundle, Source, check_bundle
 from bundle_core.feature_names import resolve_names
+from bundle_core.frontends import read_object
 from bundle_core.ir import Model
-from bundle_core.pipeline import ModelSource, Pipeline, Steps, invalid
+from bundle_core.pipeline import ModelSource, Pipeline, Steps, check, invalid
+from bundle_core.sources import read_source
 
 _GENERIC = re.compile(r"(Column_|feature_|f|x)?\d+")
 """Names that libraries make up where the training data had none."""
@@ -28,6 +32,34 @@ def compose(models: Sequence[Model], pipeline: Pipeline, base_dir: Path) -> Bund
         name = entry.name or Path(entry.path).name.split(".")[0]
         sources.append(Source(name, model, tuple(_columns(model, i, pipeline, base_dir)), entry.weight))
     bundle = Bundle(tuple(sources), resolve_steps(pipeline, base_dir))
+    check_bundle(bundle)
+    return bundle
+
+
+def single(model: Any, features: list[str] | None) -> Bundle:
+    """The bundle of one model file or fitted object, without steps."""
+    if isinstance(model, str | os.PathLike):
+        path = Path(model)
+        read, name = read_source(path, None).model, path.name.split(".")[0]
+    else:
+        read, name = read_object(model), type(model).__name__
+    return compose([read], Pipeline(models=[ModelSource(path=name, features=features)]), Path())
+
+
+def together(bundles: Sequence[Bundle], steps: dict[str, Any], weights: Sequence[float] | None) -> Bundle:
+    """The models of several bundles under new steps; a bundle's weight multiplies those of its models."""
+    pipeline = check(steps)
+    for key in ("features", "models", "network"):
+        if key in steps:
+            raise invalid(f"pipeline.{key}", "belongs to the bundles, which have it already")
+    if weights is not None and len(weights) != len(bundles):
+        raise invalid("weights", f"{len(weights)} weights for {len(bundles)} bundles")
+    sources = [
+        replace(source, weight=source.weight * weight)
+        for bundle, weight in zip(bundles, weights or [1.0] * len(bundles), strict=True)
+        for source in bundle.sources
+    ]
+    bundle = Bundle(tuple(sources), resolve_steps(pipeline, Path()))
     check_bundle(bundle)
     return bundle
 

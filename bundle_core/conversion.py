@@ -13,7 +13,7 @@ import numpy.typing as npt
 from bundle_core import bundle as bundle_file
 from bundle_core import parity
 from bundle_core.bundle import Bundle, check_bundle
-from bundle_core.compose import compose, resolve_steps
+from bundle_core.composition import compose, resolve_steps
 from bundle_core.describe import describe
 from bundle_core.errors import DataInvalid
 from bundle_core.frames import read_reference, read_sample

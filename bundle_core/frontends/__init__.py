@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from bundle_core.errors import ModelRefused
-from bundle_core.frontends import lightgbm_text
+from bundle_core.frontends import lightgbm_text, sklearn_linear, sklearn_mlp, sklearn_pipelines
 from bundle_core.ir import Model
 
 HEAD_BYTES = 65536
@@ -34,6 +34,10 @@ FILE_FORMATS: tuple[FileFormat, ...] = (
 OBJECT_READERS: dict[str, Callable[[Any], Model]] = {
     "lightgbm.basic.Booster": lightgbm_text.read_booster,
     "lightgbm.sklearn.LGBMModel": lightgbm_text.read_sklearn,
+    "sklearn.cross_decomposition._pls.PLSRegression": sklearn_linear.read_pls,
+    "sklearn.linear_model._base.LinearModel": sklearn_linear.read,
+    "sklearn.neural_network._multilayer_perceptron.MLPRegressor": sklearn_mlp.read,
+    **dict.fromkeys(sklearn_pipelines.COMPOSITIONS, sklearn_pipelines.read),
 }
 """By qualified name of the class; the first one over the object's MRO reads it, so subclasses are read too."""
 

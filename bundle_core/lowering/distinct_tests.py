@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bundle_core.ir.tree_ensemble import TreeEnsemble
+from bundle_core.ir.tree_ensemble import CATEGORICAL, TreeEnsemble
 
 CHUNK = 1 << 20
 """Splits looked at together: a forest of 30 million splits must not be sorted at once."""
@@ -23,24 +23,54 @@ def intern_tests(model: TreeEnsemble) -> tuple[dict[str, Any], npt.NDArray[Any]]
     chunks = [slice(start, start + CHUNK) for start in range(0, model.n_splits, CHUNK)]
     cuts = _distinct([model.threshold[chunk] for chunk in chunks], np.float64)
     keys = _distinct([_keys(model, chunk, cuts) for chunk in chunks], np.int64)
-    test_of_split = np.empty(model.n_splits, np.uint16 if len(keys) < 0xFFFF else np.uint32)
-    for chunk in chunks:
-        test_of_split[chunk] = np.searchsorted(keys, _keys(model, chunk, cuts)) + 1
     rest, flags = np.divmod(keys, _FLAG_VALUES)
     feature, cut = np.divmod(rest, max(1, len(cuts)))
-    tests: dict[str, Any] = {
-        "feature": feature.astype(np.uint16 if model.n_features <= 0xFFFF else np.int32),
-        "cut": _narrow(cuts[cut]),
-        "flags": flags.astype(np.uint8),
-        "category_rounding": model.category_rounding,
-        "set_start": model.set_start,
-        "set_member": model.set_member,
-    }
+    tests, order = _grouped(feature, cuts[cut], flags)
+    tests.update(category_rounding=model.category_rounding, set_start=model.set_start, set_member=model.set_member)
+    number_of_key = np.empty(len(keys), np.uint16 if len(keys) < 0xFFFF else np.uint32)
+    number_of_key[order] = np.arange(1, len(keys) + 1)
+    test_of_split = np.empty(model.n_splits, number_of_key.dtype)
+    for chunk in chunks:
+        test_of_split[chunk] = number_of_key[np.searchsorted(keys, _keys(model, chunk, cuts))]
     return tests, test_of_split
 
 
+def _grouped(
+    feature: npt.NDArray[np.int64], cut: npt.NDArray[np.float64], flags: npt.NDArray[np.int64]
+) -> tuple[dict[str, Any], npt.NDArray[np.intp]]:
+    """The tests as the runtime takes them, and how they are ordered in there: comparisons first, then sets.
+
+    Columns stand by their number of cuts, so that the runtime meets equal ones together.
+    """
+    is_set = (flags & CATEGORICAL) != 0
+    numeric = np.flatnonzero(~is_set)
+    pairs = np.unique(np.stack([feature[numeric], cut[numeric]], axis=1), axis=0)
+    columns, cuts_of_column = np.unique(pairs[:, 0], return_counts=True)
+    by_count = np.argsort(cuts_of_column, kind="stable")
+    place = np.empty(len(columns), np.int64)
+    place[by_count] = np.arange(len(columns))
+    column = place[np.searchsorted(columns, feature[numeric])]
+    order = np.lexsort([flags[numeric], cut[numeric], column])
+    numeric, column = numeric[order], column[order]
+    new_column = np.diff(column, prepend=-1) != 0
+    new_cut = new_column | (np.diff(cut[numeric], prepend=np.nan) != 0)
+    cut_number = np.cumsum(new_cut) - 1
+    small = np.uint16 if max(feature.max(initial=0), len(feature)) <= 0xFFFF else np.int32
+    tests = {
+        "column": columns[by_count].astype(small),
+        "cut_start": np.append(cut_number[new_column], np.count_nonzero(new_cut)),
+        "cut": _narrow(cut[numeric][new_cut]),
+        "cut_of_test": cut_number.astype(small),
+        "flags": flags[numeric].astype(np.uint8),
+        "set_column": feature[is_set].astype(small),
+        "set_number": cut[is_set].astype(np.int32),
+        "set_flags": flags[is_set].astype(np.uint8),
+    }
+    return tests, np.concatenate([numeric, np.flatnonzero(is_set)])
+
+
 def _keys(model: TreeEnsemble, chunk: slice, cuts: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """One number a split that is equal where feature, cut and flags are; it sorts by feature, then cut."""
+    """One number a split that is equal where feature, cut and flags are."""
     cut = np.searchsorted(cuts, model.threshold[chunk])
     return (model.feature[chunk].astype(np.int64) * len(cuts) + cut) * _FLAG_VALUES + model.flags[chunk]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bundle_core.ir.tree_ensemble import CATEGORICAL, ZERO_IS_MISSING, TreeEnsemble
+from bundle_core.ir.tree_ensemble import CATEGORICAL, NAN_RIGHT, ZERO_IS_MISSING, TreeEnsemble
 
 
 def lower_gather(model: TreeEnsemble, tests: dict[str, Any], test_of_split: npt.NDArray[Any]) -> dict[str, Any]:
@@ -22,19 +22,17 @@ def lower_gather(model: TreeEnsemble, tests: dict[str, Any], test_of_split: npt.
     is_leaf = link < 0
     split = order[~is_leaf]
     leaf = order[is_leaf]
-    special = (tests["flags"] & (CATEGORICAL | ZERO_IS_MISSING)) != 0
-    place = np.cumsum(special) - 1
     test = test_of_split[split].astype(np.int64) - 1
-    column = np.where(special[test], model.n_features + place[test], tests["feature"][test])
+    column, cut, nan_right, special = _comparisons(tests, model.n_features)
     lowered: dict[str, Any] = {
         "kernel": "gather",
         "node_start": model.split_start + model.leaf_start,
         "link": link,
-        "column": column.astype(np.uint16 if column.max(initial=0) <= 0xFFFF else np.int32),
-        "cut": np.where(special[test], 0.5, tests["cut"][test]).astype(tests["cut"].dtype),
-        "nan_right": ((tests["flags"][test] & 1) != 0) & ~special[test],
+        "column": column[test],
+        "cut": cut[test],
+        "nan_right": nan_right[test],
         "leaves": model.leaf_value[leaf].astype(model.sum_dtype),
-        "special_tests": {**tests, **{name: tests[name][special] for name in ("feature", "cut", "flags")}},
+        "special_tests": special,
     }
     if model.has_linear_leaves:
         lowered["leaf_number"] = leaf.astype(np.int32)
@@ -45,6 +43,25 @@ def lower_gather(model: TreeEnsemble, tests: dict[str, Any], test_of_split: npt.
             "coefficient": model.linear_coefficient,
         }
     return lowered
+
+
+def _comparisons(
+    tests: dict[str, Any], n_features: int
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_], dict[str, Any]]:
+    """(column, cut, nan_right), one entry a test, and the tests that are more than a comparison, to be done before."""
+    numbers = np.repeat(tests["column"], np.diff(tests["cut_start"]))
+    flags = np.concatenate([tests["flags"], tests["set_flags"]])
+    special = (flags & (CATEGORICAL | ZERO_IS_MISSING)) != 0
+    sets = len(tests["set_flags"])
+    column = np.concatenate([numbers[tests["cut_of_test"]], np.zeros(sets, numbers.dtype)])
+    cut = np.concatenate([tests["cut"][tests["cut_of_test"]], np.zeros(sets, tests["cut"].dtype)])
+    highest = n_features + int(np.count_nonzero(special))
+    column = column.astype(np.uint16 if highest <= 0xFFFF else np.int32)
+    column[special] = n_features + np.arange(np.count_nonzero(special))
+    cut[special] = 0.5
+    nan_right = ((flags & NAN_RIGHT) != 0) & ~special
+    some = special[: len(tests["flags"])]
+    return column, cut, nan_right, {**tests, "cut_of_test": tests["cut_of_test"][some], "flags": tests["flags"][some]}
 
 
 def _nodes_in_order(model: TreeEnsemble) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:

@@ -1,8 +1,11 @@
 """The distinct split tests of a forest, answered for all rows at once: one bit plane "the row goes right" a test.
 
-`tests` is a dict of arrays with one entry a test, sorted by feature: "feature" (K,), "cut" (K,) float64 or float32,
-right if x > cut; "flags" (K,) uint8 as in the IR; and for categorical tests, whose cut numbers their set, "set_start",
-"set_member" and the string "category_rounding".
+`tests` is a dict of arrays. Comparisons: "column" (U,), the columns of X that are compared; "cut_start" (U+1,) and
+"cut" (D,), the cuts of each, rising; "cut_of_test" (K1,), rising, and "flags" (K1,) as in the IR: right if x > cut.
+Sets: "set_column", "set_number" and "set_flags" (K2,), "set_start" (G+1,), "set_member", "category_rounding".
+
+A column's values are first replaced by codes: how many of its cuts are below x, so "x > cut number i" is "code > i".
+The m binary digits of the codes are bit planes, and the 2**m - 1 planes "code > i" come of them by one operation each.
 """
 
 from __future__ import annotations
@@ -12,134 +15,209 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bundle_core.runtime.bits import binary_digits
+from bundle_core.runtime.bits import transpose_planes
 
-NAN_GOES_RIGHT, ZERO_COUNTS_AS_MISSING, IN_A_SET, SET_GOES_RIGHT = 1, 2, 4, 8
+NAN_GOES_RIGHT, ZERO_COUNTS_AS_MISSING, SET_GOES_RIGHT = 1, 2, 8
 LIGHTGBM_ZERO = float(np.float32(1e-35))
-FEATURES_AT_ONCE = 32
-TESTS_AT_ONCE = 64
+MOST_CUTS_COMPARED = 48
+"""Up to here counting the cuts below x by comparing is faster than by sorting the column."""
+MOST_CUTS_IN_A_CODE = 255
+PLANES_AT_ONCE = 2048
+COLUMNS_AT_ONCE = 64
 
 
 def pack_tests(tests: dict[str, Any], X: npt.NDArray[Any], input_dtype: str) -> npt.NDArray[np.uint64]:
-    """X (n, F) -> (1 + K, W) bit planes in the order of `bits`; plane 0 is the test that sends all rows left."""
+    """X (n, F) -> (1 + K1 + K2, W) bit planes in the order of `bits`; plane 0 is the test that sends all rows left."""
     words = -(-len(X) // 64)
-    planes = np.zeros((1 + len(tests["feature"]), words), np.uint64)
-    if not len(tests["feature"]) or not len(X):
-        return planes
-    small, is_small = five_valued(X)
-    plain = (tests["flags"] & (ZERO_COUNTS_AS_MISSING | IN_A_SET)) == 0
-    by_digits = plain & is_small[tests["feature"]]
-    if by_digits.any():
-        if not is_small.all():
-            small = small[:, is_small]
-        _pack_five_valued(tests, small, np.cumsum(is_small) - 1, by_digits, planes)
-    if not by_digits.all():
-        _pack_any(tests, X, np.flatnonzero(~by_digits), input_dtype, planes)
+    comparisons = len(tests["flags"])
+    planes = np.zeros((1 + comparisons + len(tests["set_flags"]), words), np.uint64)
+    _pack_comparisons(tests, X, input_dtype, planes[1 : 1 + comparisons])
+    _pack_sets(tests, X, input_dtype, planes[1 + comparisons :])
     return planes
 
 
-def five_valued(X: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-    """(F,) Which columns of X hold nothing but 0, 1, 2, 3, 4, and X as uint8, of which only these columns count."""
-    features = X.shape[1]
-    if X.dtype.itemsize == 1:
-        small = X.view(np.uint8)
-        if int(small.max(initial=0)) <= 4:
-            return small, np.ones(features, np.bool_)
-        return small, small.max(axis=0) <= 4
-    small = np.empty(X.shape, np.uint8, order="C" if X.strides[1] <= X.strides[0] else "F")
-    by_rows = small.flags.c_contiguous
-    # A few rows tell apart most columns that cannot be recoded, before the whole of X is looked at.
-    is_small = ((X[:16].astype(np.uint8) == X[:16]) & (X[:16] <= 4)).all(axis=0)
-    if not is_small.any():
-        return small, is_small
-    step = max(1, 262144 // (features if by_rows else len(X)))
-    for start in range(0, len(X) if by_rows else features, step):
-        columns = slice(None) if by_rows else slice(start, start + step)
-        part = (slice(start, start + step) if by_rows else slice(None), columns)
-        np.copyto(small[part], X[part], casting="unsafe")
-        same = (small[part] == X[part]) & (small[part] <= 4)
-        if not same.all():
-            is_small[columns] &= same.all(axis=0)
-    return small, is_small
-
-
-def _pack_five_valued(
-    tests: dict[str, Any],
-    small: npt.NDArray[np.uint8],
-    column: npt.NDArray[np.intp],
-    chosen: npt.NDArray[np.bool_],
-    planes: npt.NDArray[np.uint64],
+def _pack_comparisons(
+    tests: dict[str, Any], X: npt.NDArray[Any], input_dtype: str, planes: npt.NDArray[np.uint64]
 ) -> None:
-    """Tests of columns with the values 0 to 4: x > 0, x > 1, x > 2, x > 3 are made of x's binary digits.
+    """Fill planes (K1, W), a block of columns with about equally many cuts after the other."""
+    starts = tests["cut_start"]
+    cuts = _cuts_to_compare(tests["cut"], X.dtype, input_dtype)
+    block = 0
+    while block < len(tests["column"]):
+        end = _end_of_block(starts, block)
+        values = _columns(X, tests["column"][block:end], cuts.dtype)
+        for first in range(0, int(starts[end] - starts[end - 1]), MOST_CUTS_IN_A_CODE):
+            begins = np.minimum(starts[block:end] + first, starts[block + 1 : end + 1])
+            ends = np.minimum(begins + MOST_CUTS_IN_A_CODE, starts[block + 1 : end + 1])
+            above = _planes_above(values, cuts, begins, ends, planes.shape[1])
+            some = slice(*np.searchsorted(tests["cut_of_test"], [begins[0], ends[-1]]))
+            _take_tests(tests, some, above, begins, planes)
+        _correct_missing(tests, slice(block, end), values, planes)
+        block = end
 
-    `column` (F,) says where in `small` a feature is.
-    """
-    ones, twos, fours = binary_digits(small)
-    above = np.empty((4, *ones.shape), np.uint64)
-    np.bitwise_or(twos, fours, out=above[1])
-    np.bitwise_or(above[1], ones, out=above[0])
-    np.bitwise_and(twos, ones, out=above[2])
-    np.bitwise_or(above[2], fours, out=above[2])
-    above[3] = fours
-    cut = np.clip(np.floor(tests["cut"]), -1, 4).astype(np.intp)
-    which = np.clip(cut, 0, 3) * small.shape[1] + column[tests["feature"]]
-    every = above.reshape(4 * small.shape[1], -1)
-    if chosen.all():
-        np.take(every, which, axis=0, out=planes[1:], mode="clip")
+
+def _end_of_block(starts: npt.NDArray[np.integer[Any]], block: int) -> int:
+    """Columns from `block` up to here are coded together: they have few planes in all, or it is one column."""
+    end = block + 1
+    while end < len(starts) - 1 and end - block < COLUMNS_AT_ONCE:
+        most = int(starts[end + 1] - starts[end])
+        if (end + 1 - block) << most.bit_length() > PLANES_AT_ONCE:
+            break
+        end += 1
+    return end
+
+
+def _columns(X: npt.NDArray[Any], columns: npt.NDArray[np.integer[Any]], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """(len(columns), n) of `dtype`."""
+    return np.ascontiguousarray(X.T[columns], dtype)
+
+
+def _planes_above(
+    values: npt.NDArray[Any],
+    cuts: npt.NDArray[Any],
+    begins: npt.NDArray[np.integer[Any]],
+    ends: npt.NDArray[np.integer[Any]],
+    words: int,
+) -> npt.NDArray[np.uint64]:
+    """values (B, n) -> (2**m - 1, B, W): plane i of column b says where code > i, for cuts begins[b] to ends[b]."""
+    columns, rows = values.shape
+    most = int((ends - begins).max())
+    # Rows stand as 8 segments, which the transpose turns into the bits of the bytes.
+    codes = np.zeros((8, columns, 8 * words), np.uint8)
+    if most <= MOST_CUTS_COMPARED:
+        _count_by_comparing(values, cuts, begins, ends, codes)
     else:
-        planes[1:][chosen] = every[which[chosen]]
-    planes[1:][chosen & (cut < 0)] = np.uint64(0xFFFFFFFFFFFFFFFF)
-    planes[1:][chosen & (cut > 3)] = np.uint64(0)
+        for b in range(columns):
+            code = np.zeros(64 * words, np.uint8)
+            code[:rows] = _count_by_sorting(values[b], cuts[begins[b] : ends[b]])
+            codes[:, b] = code.reshape(8, -1)
+    digits = codes.view(np.uint64).reshape(8, -1)
+    transpose_planes(digits, 8, np.empty(digits.size // 2, np.uint64))
+    return _thermometer(digits.reshape(8, columns, words)[: most.bit_length()])
 
 
-def _pack_any(
+def _count_by_comparing(
+    values: npt.NDArray[Any],
+    cuts: npt.NDArray[Any],
+    begins: npt.NDArray[np.integer[Any]],
+    ends: npt.NDArray[np.integer[Any]],
+    codes: npt.NDArray[np.uint8],
+) -> None:
+    """Add to codes (8, B, 8W) the number of cuts that are below each value."""
+    most = int((ends - begins).max())
+    number = begins + np.arange(most)[:, None]
+    highest = np.inf if cuts.dtype.kind == "f" else np.iinfo(cuts.dtype).max
+    wanted = np.where(number < ends, cuts[np.minimum(number, len(cuts) - 1)], cuts.dtype.type(highest))
+    length = codes.shape[2]
+    above = np.empty((values.shape[0], length), np.bool_)
+    for p in range(8):
+        segment = values[:, p * length : (p + 1) * length]
+        for cut in wanted:
+            is_above = np.greater(segment, cut[:, None], out=above[:, : segment.shape[1]])
+            code = codes[p, :, : segment.shape[1]]
+            np.add(code, is_above.view(np.uint8), out=code)
+
+
+def _count_by_sorting(x: npt.NDArray[Any], cuts: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    """(n,) How many of the cuts are below each x; none is below NaN."""
+    order = np.argsort(x)
+    in_order = x[order]
+    # From this place on the sorted values are above the cut.
+    place = np.searchsorted(in_order, cuts, side="right")
+    below = np.cumsum(np.bincount(place, minlength=len(x) + 1)[: len(x)])
+    if x.dtype.kind == "f":
+        below[np.isnan(in_order)] = 0
+    counts = np.empty(len(x), np.intp)
+    counts[order] = below
+    return counts
+
+
+def _thermometer(digits: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """(m, ...) binary digits, the lowest first -> (2**m - 1, ...): plane i says where the number is above i.
+
+    With one digit d more, of weight v: above i < v is "d or lower part above i"; above v - 1 is d; above v + i is
+    "d and lower part above i".
+    """
+    levels = len(digits)
+    above = np.empty(((1 << levels) - 1, *digits.shape[1:]), np.uint64)
+    for level in range(levels):
+        weight = 1 << level
+        lower = above[: weight - 1]
+        np.bitwise_and(lower, digits[level], out=above[weight : 2 * weight - 1])
+        np.bitwise_or(lower, digits[level], out=lower)
+        above[weight - 1] = digits[level]
+    return above
+
+
+def _take_tests(
     tests: dict[str, Any],
-    X: npt.NDArray[Any],
-    chosen: npt.NDArray[np.intp],
-    input_dtype: str,
+    some: slice,
+    above: npt.NDArray[np.uint64],
+    begins: npt.NDArray[np.integer[Any]],
     planes: npt.NDArray[np.uint64],
 ) -> None:
-    """Tests `chosen` (sorted by feature) by comparison, FEATURES_AT_ONCE columns at a time."""
-    feature, flags = tests["feature"][chosen], tests["flags"][chosen]
-    dtype = comparison_dtype(X.dtype, input_dtype)
-    cut = rounded_down(tests["cut"][chosen], dtype)
-    used, first = np.unique(feature, return_index=True)
-    ends = np.append(first[1:], len(feature))
-    as_bytes = planes.view(np.uint8)
-    for start in range(0, len(used), FEATURES_AT_ONCE):
-        columns = used[start : start + FEATURES_AT_ONCE]
-        values = in_bit_order(X, columns, planes.shape[1], dtype)
-        for begin in range(first[start], ends[start + len(columns) - 1], TESTS_AT_ONCE):
-            end = min(begin + TESTS_AT_ONCE, ends[start + len(columns) - 1])
-            x = values[np.searchsorted(columns, feature[begin:end])]
-            right = x > cut[begin:end, None]
-            _send_the_rest(right, x, tests, chosen[begin:end], flags[begin:end])
-            as_bytes[1 + chosen[begin:end]] = np.packbits(right, axis=1, bitorder="little")
+    """Copy the planes of the tests `some`, whose columns' cuts begin at `begins`, to their places."""
+    cut = tests["cut_of_test"][some].astype(np.intp)
+    column = np.searchsorted(begins, cut, side="right") - 1
+    which = (cut - begins[column]) * above.shape[1] + column
+    np.take(above.reshape(-1, above.shape[2]), which, axis=0, out=planes[some], mode="clip")
 
 
-def _send_the_rest(
-    right: npt.NDArray[np.bool_],
-    x: npt.NDArray[Any],
-    tests: dict[str, Any],
-    numbers: npt.NDArray[np.intp],
-    flags: npt.NDArray[np.uint8],
+def _correct_missing(
+    tests: dict[str, Any], block: slice, values: npt.NDArray[Any], planes: npt.NDArray[np.uint64]
 ) -> None:
-    """Correct `right` (tests, rows) where a comparison is not the whole rule: sets, NaN, zero as missing."""
-    for i in np.flatnonzero(flags & IN_A_SET):
-        inside = in_set(x[i], tests, int(tests["cut"][numbers[i]]))
-        right[i] = inside if flags[i] & SET_GOES_RIGHT else ~inside
-    to_right = (flags & NAN_GOES_RIGHT) != 0
-    unlike_comparison = np.flatnonzero(to_right | ((flags & IN_A_SET) != 0))
-    if len(unlike_comparison):
-        unknown = np.isnan(x[unlike_comparison])
-        if unknown.any():
-            sides = np.broadcast_to(to_right[unlike_comparison, None], unknown.shape)
-            right[unlike_comparison] = np.where(unknown, sides, right[unlike_comparison])
-    for i in np.flatnonzero(flags & ZERO_COUNTS_AS_MISSING):
-        right[i][np.abs(x[i]) <= LIGHTGBM_ZERO] = to_right[i]
+    """Where a value is missing the comparison does not hold: codes sent it left, or it is 0 and was compared."""
+    starts = tests["cut_start"]
+    first, last = np.searchsorted(tests["cut_of_test"], [starts[block.start], starts[block.stop]])
+    flags = tests["flags"][first:last]
+    if not flags.any():
+        return
+    column = np.searchsorted(starts[block], tests["cut_of_test"][first:last], side="right") - 1
+    words = planes.shape[1]
+    zero_is_missing = (flags & ZERO_COUNTS_AS_MISSING) != 0
+    for zero in (False, True):
+        chosen = np.flatnonzero((zero_is_missing == zero) & (flags != 0))
+        if not len(chosen):
+            continue
+        columns, place = np.unique(column[chosen], return_inverse=True)
+        missing = is_missing(values[columns], zero)
+        if not missing.any():
+            continue
+        masks = bit_planes(missing, words)[place]
+        corrected = planes[first + chosen] & ~masks
+        to_right = (flags[chosen] & NAN_GOES_RIGHT) != 0
+        corrected[to_right] |= masks[to_right]
+        planes[first + chosen] = corrected
 
 
-def in_set(x: npt.NDArray[Any], tests: dict[str, Any], number: int) -> npt.NDArray[np.bool_]:
+def is_missing(x: npt.NDArray[Any], zero_too: bool) -> npt.NDArray[np.bool_]:
+    """Of x's shape: NaN, and if `zero_too` what LightGBM takes for zero."""
+    if x.dtype.kind != "f":
+        return (x == 0) if zero_too else np.zeros(x.shape, np.bool_)
+    return np.isnan(x) | (np.abs(x) <= LIGHTGBM_ZERO) if zero_too else np.isnan(x)
+
+
+def bit_planes(truth: npt.NDArray[np.bool_], words: int) -> npt.NDArray[np.uint64]:
+    """(k, n) -> (k, W) in the order of the bits."""
+    padded = np.zeros((len(truth), 64 * words), np.bool_)
+    padded[:, : truth.shape[1]] = truth
+    in_bit_order = np.ascontiguousarray(padded.reshape(len(truth), 8, -1).transpose(0, 2, 1))
+    return np.packbits(in_bit_order.reshape(len(truth), -1), axis=1, bitorder="little").view(np.uint64)
+
+
+def _pack_sets(tests: dict[str, Any], X: npt.NDArray[Any], input_dtype: str, planes: npt.NDArray[np.uint64]) -> None:
+    """Fill planes (K2, W): membership in sets of categories."""
+    dtype = np.dtype(comparison_dtype(X.dtype, input_dtype))
+    for i in range(len(planes)):
+        x = X[:, tests["set_column"][i]].astype(dtype)
+        flags = tests["set_flags"][i]
+        inside = _in_set(x, tests, tests["set_number"][i])
+        right = inside if flags & SET_GOES_RIGHT else ~inside
+        right[np.isnan(x)] = (flags & NAN_GOES_RIGHT) != 0
+        planes[i] = bit_planes(right[None], planes.shape[1])[0]
+
+
+def _in_set(x: npt.NDArray[Any], tests: dict[str, Any], number: int) -> npt.NDArray[np.bool_]:
     """(n,) Is the category of x in the set? NaN and what is beyond int32 is not."""
     members = tests["set_member"][tests["set_start"][number] : tests["set_start"][number + 1]]
     rounded = np.trunc(x) if tests["category_rounding"] == "trunc" else np.floor(x)
@@ -149,32 +227,27 @@ def in_set(x: npt.NDArray[Any], tests: dict[str, Any], number: int) -> npt.NDArr
     return table[np.where(known, rounded, len(table) - 1).astype(np.intp)]
 
 
-def comparison_dtype(dtype: np.dtype[Any], input_dtype: str) -> type[np.generic]:
+def comparison_dtype(dtype: np.dtype[Any], input_dtype: str) -> type[np.floating[Any]]:
     """The floating dtype in which values of `dtype` are compared without loss, or as `input_dtype` rounds them."""
     if input_dtype == "float32" or dtype.itemsize <= 2 or dtype == np.float32:
         return np.float32
     return np.float64
 
 
-def rounded_down(cut: npt.NDArray[Any], dtype: type[np.generic]) -> npt.NDArray[Any]:
+def _cuts_to_compare(cut: npt.NDArray[Any], dtype: np.dtype[Any], input_dtype: str) -> npt.NDArray[Any]:
+    """The cuts in the dtype in which values of `dtype` are compared with them."""
+    if dtype.kind in "iu" and dtype.itemsize == 1:
+        limits = np.iinfo(dtype)
+        # Below the lowest value there is no number to compare with, but then no test of whole numbers is needed.
+        if not len(cut) or cut.min() >= limits.min:
+            return np.minimum(np.floor(cut), limits.max).astype(dtype)
+    return rounded_down(cut, comparison_dtype(dtype, input_dtype))
+
+
+def rounded_down(cut: npt.NDArray[Any], dtype: type[np.floating[Any]]) -> npt.NDArray[Any]:
     """The cuts in `dtype`, never above: for x of that dtype, x > cut and x > rounded cut are the same."""
     if dtype != np.float32:
         return cut.astype(np.float64)
     with np.errstate(over="ignore"):
         near = cut.astype(np.float32)
     return np.where(near > cut, np.nextafter(near, np.float32(-np.inf)), near)
-
-
-def in_bit_order(
-    X: npt.NDArray[Any], columns: npt.NDArray[np.integer[Any]], words: int, dtype: type[np.generic]
-) -> npt.NDArray[Any]:
-    """The columns as (len(columns), 64 * words) of `dtype`, rows in the order of the bits, padded with zeros."""
-    length = 8 * words
-    values = np.zeros((len(columns), length, 8), dtype)
-    contiguous = columns[-1] - columns[0] + 1 == len(columns)
-    block = X[:, columns[0] : columns[-1] + 1] if contiguous else X[:, columns]
-    with np.errstate(over="ignore"):
-        for p in range(8):
-            rows = block[p * length : (p + 1) * length]
-            values[:, : len(rows), p] = rows.T
-    return values.reshape(len(columns), 64 * words)

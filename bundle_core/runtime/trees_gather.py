@@ -46,10 +46,11 @@ def _values_by_column(lowered: dict[str, Any], X: npt.NDArray[Any]) -> npt.NDArr
     """(F + special tests, n): what the nodes compare with their cuts; a special test is 1 where it says right."""
     special = lowered["special_tests"]
     rows, features = X.shape
-    values = np.empty((features + len(special["feature"]), rows), comparison_dtype(X.dtype, lowered["input_dtype"]))
+    specials = len(special["flags"]) + len(special["set_flags"])
+    values = np.empty((features + specials, rows), comparison_dtype(X.dtype, lowered["input_dtype"]))
     with np.errstate(over="ignore"):
         values[:features] = X.T
-    if len(special["feature"]):
+    if specials:
         planes = pack_tests(special, X, lowered["input_dtype"])[1:]
         bits = np.unpackbits(planes.view(np.uint8), axis=1, bitorder="little").reshape(len(planes), -1, 8)
         values[features:] = bits.transpose(0, 2, 1).reshape(len(planes), -1)[:, :rows]

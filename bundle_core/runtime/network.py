@@ -15,7 +15,8 @@ def network_scores(lowered: dict[str, Any], X: npt.NDArray[Any]) -> npt.NDArray[
     """(n, F) -> (n,) raw scores in the network's dtype. Raises ValueError where a category is unknown."""
     scores = np.empty(len(X), lowered["dtype"])
     for start in range(0, len(X), ROWS_AT_ONCE):
-        rows = X[start : start + ROWS_AT_ONCE].astype(lowered["dtype"])
+        # In one layout whatever the frame's is: BLAS adds in another order for another layout.
+        rows = X[start : start + ROWS_AT_ONCE].astype(lowered["dtype"], order="C")
         scores[start : start + ROWS_AT_ONCE] = through(lowered["layers"], rows)[:, 0]
     return scores
 

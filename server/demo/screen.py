@@ -45,7 +45,8 @@ class Screen:
 
     def asked(self, question: str) -> None:
         """The server asks the user; the demo answers yes."""
-        self._console.print(f"    [yellow]The server asks the user:[/] {escape(question)}")
+        lines = "\n    ".join(escape(question).splitlines())
+        self._console.print(f"    [yellow]The server asks the user:[/] {lines}")
         self._console.print("    The demo answers for the user: yes.")
 
     def done(self, summary: str) -> None:

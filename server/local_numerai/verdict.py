@@ -50,7 +50,8 @@ def submission_failure(predictions: Path, live_ids: Collection[str]) -> str | No
         return "invalid_submission_ids: Duplicates detected"
     if not set(live_ids) <= set(ids):
         return "invalid_submission_ids: Not enough stocks submitted. Are you using the latest live ids"
-    if not all(0 < value < 1 for value in values):
+    # The text says exclusive; numerai-tools' check lets 0 and 1 pass, as rank(pct=True) needs.
+    if not all(0 <= value <= 1 for value in values):
         return "invalid_submission_values: values must be between 0 and 1 exclusive"
     if statistics.pstdev(values) == 0:
         return "invalid_submission_values: submission must have non-zero standard deviation"

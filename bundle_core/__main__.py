@@ -38,12 +38,23 @@ def main(arguments: list[str]) -> int:
         return WRONG_USE
     try:
         content, code = {"ok": True, "report": asdict(command(request))}, 0
+    except ImportError as error:
+        content, code = {"ok": False, "error": _lacking(error)}, EXPECTED_FAILURE
     except BundleError as error:
         told = {name: getattr(error, name) for name in ("cause", "evidence", "next_step")}
         content, code = {"ok": False, "error": {"kind": type(error).__name__, **told}}, EXPECTED_FAILURE
     with answer:
         json.dump(content, answer, allow_nan=False)
     return code
+
+
+def _lacking(error: ImportError) -> dict[str, str]:
+    return {
+        "kind": "BundleError",
+        "cause": f"{sys.executable} lacks {error.name or 'a package'}.",
+        "evidence": str(error),
+        "next_step": "Install it there, or use another Python: make_venv makes one that matches the image.",
+    }
 
 
 def _probe(request: reports.ProbeRequest) -> reports.ProbeReport:

@@ -27,20 +27,14 @@ PROTOCOL = 4
 def pack(bundle: Bundle, output: Path) -> PackReport:
     """Write the pickle. Equal bundles give equal bytes in the same Python with the same packages.
 
-    Raises PackRefused where cloudpickle is missing or the output cannot be written.
+    Raises PackRefused where the output cannot be written.
     """
     return store(pickled(runtime_namespace()["build"](make_plan(bundle))), output, describe(bundle))
 
 
 def pickled(predict: Callable[..., Any], watch: Callable[[object], None] | None = None) -> bytes:
     """A function by value, as bytes; `watch` sees every object that goes into it. Raises PackRefused."""
-    try:
-        from cloudpickle import CloudPickler
-    except ImportError:
-        raise PackRefused(
-            f"{sys.executable} has no cloudpickle.",
-            next_step="Pack with the venv that make_venv made for the image.",
-        ) from None
+    from cloudpickle import CloudPickler
 
     class Watched(CloudPickler):
         def reducer_override(self, obj: Any) -> Any:

@@ -79,11 +79,14 @@ def image_reference(minor: str) -> str:
 
 
 def base_python(minor: str) -> Path | None:
-    """An interpreter of this minor, pyenv's before PATH's."""
+    """An interpreter of this minor: pyenv's, then PATH's, then uv's."""
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     candidates = sorted(versions.glob(f"{minor}.*/bin/python{minor}"))
     on_path = shutil.which(f"python{minor}")
     candidates += [Path(on_path)] if on_path else []
+    find = [Path(sys.executable).with_name("uv"), "python", "find", "-q", "--managed-python", "--no-project", minor]
+    uvs = subprocess.run(find, capture_output=True, text=True).stdout.strip()
+    candidates += [Path(uvs)] if uvs else []
     for candidate in candidates:
         answer = subprocess.run([candidate, "-c", "import sys; print(sys.version)"], capture_output=True, text=True)
         if answer.returncode == 0 and answer.stdout.startswith(minor):

@@ -49,12 +49,21 @@ def _read(kind: Any, value: Any, path: str) -> Any:
         return value
     if is_dataclass(kind):
         return _read_dataclass(cast(type, kind), value, path)
+    if origin is tuple and get_args(kind)[-1] is not Ellipsis:
+        return _read_fixed(get_args(kind), value, path)
     if origin in (list, tuple):
         items = [_read(get_args(kind)[0], item, f"{path}[{i}]") for i, item in enumerate(_of(list, value, path))]
         return items if origin is list else tuple(items)
     if origin is dict:
         return {key: _read(get_args(kind)[1], item, _join(path, key)) for key, item in _of(dict, value, path).items()}
     return _of(kind, value, path)
+
+
+def _read_fixed(kinds: tuple[Any, ...], value: Any, path: str) -> tuple[Any, ...]:
+    items = _of(list, value, path)
+    if len(items) != len(kinds):
+        raise Mismatch(path, f"{_short(value)} is not a list of {len(kinds)}")
+    return tuple(_read(kind, item, f"{path}[{i}]") for i, (kind, item) in enumerate(zip(kinds, items, strict=True)))
 
 
 def _of(kind: Any, value: Any, path: str) -> Any:

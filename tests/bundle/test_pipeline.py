@@ -12,7 +12,18 @@ from bundle_core.errors import PipelineInvalid
 from bundle_core.pipeline import check, paths_of
 from tests.bundle.small_models import NAMES, additive_model, bundle_of
 
-MODELS = [{"path": "a.txt"}, {"path": "b.txt"}]
+EVERYTHING: dict[str, Any] = {
+    "features": "features.json#small",
+    "impute": {"value": 2, "values": {"feature_a": 1.5}},
+    "scale": {"mean": 2, "std": {"feature_a": 1.2}},
+    "models": [{"path": "a.txt", "weight": 2, "features": NAMES}, {"path": "b.txt", "name": "second"}],
+    "rank_each": "era",
+    "blend_benchmark": {"column": "v52_lgbm_ender20", "weight": 0.25, "rank": "era"},
+    "neutralize": {"to": "features.json#medium", "proportion": 0.5, "by": "era"},
+    "gaussianize": "era",
+    "clip": [-3, 3],
+    "rank": {"by": "era", "method": "first", "centered": True},
+}
 
 
 @pytest.mark.parametrize(
@@ -56,20 +67,7 @@ def test_a_wrong_pipeline_is_refused_with_the_path_of_the_key(pipeline: Any, key
 
 
 def test_every_step_together_is_accepted() -> None:
-    check(
-        {
-            "features": "features.json#small",
-            "impute": {"value": 2, "values": {"feature_a": 1.5}},
-            "scale": {"mean": 2, "std": {"feature_a": 1.2}},
-            "models": [{"path": "a.txt", "weight": 2, "features": NAMES}, {"path": "b.txt", "name": "second"}],
-            "rank_each": "era",
-            "blend_benchmark": {"column": "v52_lgbm_ender20", "weight": 0.25, "rank": "era"},
-            "neutralize": {"to": "features.json#medium", "proportion": 0.5, "by": "era"},
-            "gaussianize": "era",
-            "clip": [-3, 3],
-            "rank": {"by": "era", "method": "first", "centered": True},
-        }
-    )
+    check(EVERYTHING)
 
 
 def test_every_file_that_a_pipeline_names_is_listed_with_its_key() -> None:

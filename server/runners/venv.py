@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -203,6 +204,8 @@ def _move_into_place(aside: Path, path: Path) -> None:
         if old.exists():
             old.rename(path)
         raise
+    # Here, in a worker thread, the many files are removed without holding up the server.
+    shutil.rmtree(old, ignore_errors=True)
 
 
 async def _report(path: Path, recipe: Recipe, *, reused: bool) -> VenvReport:

@@ -73,7 +73,7 @@ def load_model(path: str) -> Callable[..., Any]:
     """Unpickle as Numerai does: `pd.read_pickle` retries with its own unpickler, which can mask the first error."""
     log.info("Loading model %s", path)
     try:
-        model = pd.read_pickle(path)
+        model: Any = pd.read_pickle(path)
     except pickle.UnpicklingError as error:
         refuse(f"Invalid pickle - {error}")
     except ImportError as error:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from bundle_core.bundle import Bundle, Source
-from bundle_core.ir import KINDS, Model, TreeEnsemble
+from bundle_core.ir import KINDS, Model, Network, TreeEnsemble
+from bundle_core.ir.network import Linear, Trees, every_layer
 from bundle_core.pipeline import By, Impute, Rank, Steps, as_rank
 from bundle_core.reports import Description, SourceDescription
 
@@ -59,6 +60,12 @@ def _source(source: Source) -> SourceDescription:
 def _size(model: Model) -> str:
     if isinstance(model, TreeEnsemble):
         return f"{model.n_trees:,} trees, {model.n_leaves:,} leaves"
+    if isinstance(model, Network):
+        layers = list(every_layer(model.layers))
+        weights = sum(layer.weight.size + layer.bias.size for layer in layers if isinstance(layer, Linear))
+        trees = sum(layer.ensemble.n_trees for layer in layers if isinstance(layer, Trees))
+        sizes = [f"{weights:,} weights" if weights else "", f"{trees:,} trees" if trees else ""]
+        return ", ".join([f"{len(layers)} layers", *filter(None, sizes)])
     return f"{model.n_features:,} inputs"
 
 

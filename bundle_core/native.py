@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bundle_core.frontends.sklearn_pipelines import COMPOSITIONS
 from bundle_core.sources import NativeSource
 
 Scores = npt.NDArray[np.floating]
@@ -26,6 +27,8 @@ def native_scores(source: NativeSource, X: npt.NDArray[Any]) -> Scores | str:
                 return score(source.path, X)
     except ImportError as error:
         return f"{error.name or error} is not installed in this Python; give reference to compare with saved raw scores"
+    except ValueError as error:
+        return f"its library refuses these rows ({str(error).splitlines()[0]}); give a sample that it takes"
     return f"its library cannot be asked ({source.model.source}); give reference to compare with saved raw scores"
 
 
@@ -33,7 +36,8 @@ def _of_object(native: Any, X: npt.NDArray[Any]) -> Scores | str:
     for base in type(native).__mro__:
         score = _OF_CLASS.get(f"{base.__module__}.{base.__qualname__}")
         if score is not None:
-            return np.asarray(score(native, X)).reshape(-1)
+            scores = score(native, X)
+            return scores if isinstance(scores, str) else np.asarray(scores).reshape(-1)
     return f"{type(native).__qualname__} is not one whose raw scores are known; give reference"
 
 
@@ -51,13 +55,41 @@ def _lightgbm(booster: Any, X: npt.NDArray[Any]) -> Scores:
     return booster.predict(X.astype(np.float64), raw_score=True, num_threads=1)
 
 
+def _sklearn(model: Any, X: npt.NDArray[Any]) -> Scores:
+    names = getattr(model, "feature_names_in_", None)
+    if names is None:
+        return model.predict(X)
+    # Columns are selected by name where the model was fitted on a frame.
+    import pandas as pd
+
+    return model.predict(pd.DataFrame(X, columns=names))
+
+
+def _torch(module: Any, X: npt.NDArray[Any]) -> Scores | str:
+    import torch  # pyright: ignore[reportMissingImports]
+
+    dtype = next(module.parameters()).dtype
+    if dtype not in (torch.float32, torch.float64):
+        return f"{dtype} is computed with in float32; give reference to compare with saved raw scores"
+    with torch.no_grad():
+        scores = module.eval()(torch.from_numpy(np.ascontiguousarray(X)).to(dtype)).numpy()
+    if scores.size != len(X):
+        return f"the module gives {scores.shape[1]} outputs; give reference to compare with saved raw scores"
+    return scores
+
+
 _OF_FILE: dict[str, Callable[[Path, npt.NDArray[Any]], Scores]] = {
     "LightGBM": _lightgbm_file,
 }
 """By the first word of `Model.source`."""
 
-_OF_CLASS: dict[str, Callable[[Any, npt.NDArray[Any]], Scores]] = {
+_OF_CLASS: dict[str, Callable[[Any, npt.NDArray[Any]], Scores | str]] = {
     "lightgbm.basic.Booster": _lightgbm,
     "lightgbm.sklearn.LGBMModel": _lightgbm,
+    "sklearn.cross_decomposition._pls.PLSRegression": _sklearn,
+    "sklearn.linear_model._base.LinearModel": _sklearn,
+    "sklearn.neural_network._multilayer_perceptron.MLPRegressor": _sklearn,
+    **dict.fromkeys(COMPOSITIONS, _sklearn),
+    "torch.nn.modules.module.Module": _torch,
 }
 """By qualified name of the class; the first one over the object's MRO."""

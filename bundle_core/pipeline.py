@@ -11,8 +11,9 @@ without benchmark row has NaN there: `impute` fills it, a neutralizer counts it 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
+from bundle_core.declared_network import DeclaredNetwork, problem_of
 from bundle_core.errors import PipelineInvalid
 from bundle_core.typed_json import Mismatch, from_json
 
@@ -59,7 +60,8 @@ class ModelSource:
     """Names in training order, a JSON file with a list of them, or `features.json#set`; null: the model's own names,
     else the pipeline's `features`."""
     name: str | None = None
-    network: dict[str, Any] | None = None
+    network: DeclaredNetwork | None = None
+    """The layers of this model's state dict."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class Steps:
     """What is done around the models; all optional."""
 
     impute: Impute | float | None = None
+    """A number is the value for every feature."""
     scale: Scale | None = None
     rank_each: Rank | By | None = None
     """Ranks each model's scores before the weighted mean."""
@@ -104,20 +107,24 @@ class Steps:
     neutralize: Neutralize | None = None
     gaussianize: By | None = None
     """The normal distribution's quantile of the centered rank."""
-    clip: tuple[float, ...] | None = None
+    clip: tuple[float, float] | None = None
     """[low, high]"""
     rank: Rank | By | None = None
+    """The last step. Without it the scores must lie in [0, 1]."""
 
 
 @dataclass(frozen=True)
 class Pipeline(Steps):
-    """A pipeline as its user writes it."""
+    """What is done before, between and after the models, always in this order: features, impute, scale, models,
+    rank_each, weighted mean, blend_benchmark, neutralize, gaussianize, clip, rank. A column that live_features lacks is
+    looked up in live_benchmark_models, aligned by id."""
 
     features: list[str] | str | None = None
     """Names in training order, a JSON file with a list of them, or `features.json#set`."""
     models: list[ModelSource] = field(default_factory=list[ModelSource])
-    network: dict[str, Any] | None = None
-    """The layers of a state dict."""
+    """The sources of the weighted mean; instead of model_path."""
+    network: DeclaredNetwork | None = None
+    """The layers of a state dict, where there is one model."""
 
 
 def check(value: object) -> Pipeline:
@@ -167,7 +174,7 @@ def check_steps(steps: Steps) -> None:
         _check_names("pipeline.neutralize.to", steps.neutralize.to)
         if not 0 <= steps.neutralize.proportion <= 1:
             raise invalid("pipeline.neutralize.proportion", f"{steps.neutralize.proportion} is not within 0 and 1")
-    if steps.clip is not None and (len(steps.clip) != 2 or steps.clip[0] >= steps.clip[1]):
+    if steps.clip is not None and steps.clip[0] >= steps.clip[1]:
         raise invalid("pipeline.clip", f"{list(steps.clip)} is not [low, high] with low below high")
     if steps.rank is None and steps.clip is None and steps.gaussianize is not None:
         raise invalid("pipeline.gaussianize", "gives scores outside of [0, 1]; add rank after it")
@@ -177,7 +184,9 @@ def check_steps(steps: Steps) -> None:
 
 def _check_models(pipeline: Pipeline) -> None:
     _check_names("pipeline.features", pipeline.features)
+    _check_network("pipeline.network", pipeline.network)
     for i, source in enumerate(pipeline.models):
+        _check_network(f"pipeline.models[{i}].network", source.network)
         _check_names(f"pipeline.models[{i}].features", source.features)
         if source.weight < 0:
             raise invalid(f"pipeline.models[{i}].weight", f"{source.weight} is negative")
@@ -191,6 +200,12 @@ def _check_blend(blend: BlendBenchmark) -> None:
     total = sum(blend.weights.values())
     if min(blend.weights.values()) < 0 or not 0 < total <= 1 + 1e-9:
         raise invalid("pipeline.blend_benchmark", f"the weights sum to {total:g}; they must sum to above 0, at most 1")
+
+
+def _check_network(key: str, network: DeclaredNetwork | None) -> None:
+    problem = None if network is None else problem_of(network, key)
+    if problem is not None:
+        raise invalid(*problem)
 
 
 def _check_names(key: str, names: list[str] | str | None) -> None:

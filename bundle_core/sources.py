@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from bundle_core.bundle import is_bundle, load
+from bundle_core.declared_network import DeclaredNetwork
 from bundle_core.errors import ModelRefused
-from bundle_core.frontends import read_model, read_object
+from bundle_core.frontends import HEAD_BYTES, opened, read_model, read_object, state_dict, torch_modules, weights
 from bundle_core.ir import Model
 from bundle_core.pipeline import invalid
 
 _PICKLE = b"\x80"
-_DAMAGE = (OSError, EOFError, ValueError, AttributeError, TypeError, LookupError, pickle.UnpicklingError)
+_DAMAGE = (OSError, EOFError, ValueError, AttributeError, TypeError, LookupError, RuntimeError, pickle.UnpicklingError)
 """What unpickling raises for a damaged file or one of other versions of its library."""
 
 
@@ -32,32 +33,33 @@ class NativeSource:
     is_bundle: bool
 
 
-def read_source(path: Path, network: dict[str, Any] | None) -> NativeSource:
+def read_source(path: Path, network: DeclaredNetwork | None) -> NativeSource:
     """Read one source. A pickle is loaded, which runs code in it: only in the user's own training interpreter.
 
-    Raises ModelRefused, BundleInvalid, or PipelineInvalid for a bundle of several models.
+    `network` declares the layers of weights by key. Raises ModelRefused, BundleInvalid, or PipelineInvalid for a bundle
+    of several models.
     """
     if is_bundle(path):
         return NativeSource(_only_model(path), path, None, is_bundle=True)
-    if _is_pickle(path):
-        native = load_object(path)
-        return NativeSource(read_object(native), path, native, is_bundle=False)
-    return NativeSource(read_model(path), path, None, is_bundle=False)
+    native = load_object(path) if _is_pickle(path) else None
+    if network is not None:
+        model = _declared(path, native, network)
+    elif native is None:
+        model = read_model(path)
+    else:
+        model = read_object(native)
+    return NativeSource(model, path, native, is_bundle=False)
 
 
 def load_object(path: Path) -> Any:
-    """The object in a pickle, joblib or torch file. Raises ModelRefused with the package that this Python lacks."""
+    """The object in a pickle, joblib or torch file, with GPU weights on the CPU.
+
+    Raises ModelRefused with the package that this Python lacks.
+    """
     try:
         if zipfile.is_zipfile(path):
-            import torch  # pyright: ignore[reportMissingImports]
-
-            return torch.load(path, map_location="cpu", weights_only=False)
-        try:
-            import joblib  # pyright: ignore[reportMissingImports]
-        except ImportError:
-            with path.open("rb") as file:
-                return pickle.load(file)
-        return joblib.load(path)
+            return torch_modules.load(path)
+        return torch_modules.without_gpu(lambda: _unpickled(path))
     except ImportError as error:
         raise ModelRefused(
             f"{path.name} needs a package that {sys.executable} lacks.",
@@ -69,8 +71,35 @@ def load_object(path: Path) -> Any:
             f"{path.name} cannot be unpickled.",
             evidence=f"{type(error).__name__}: {str(error)[:300]}",
             next_step="Give the Python that trained the model as training_python, or save the model in its library's "
-            "own format.",
+            "own format. A torch module whose class the training script defines: save its state_dict() and declare "
+            "its layers in pipeline.network.",
         ) from error
+
+
+def _unpickled(path: Path) -> Any:
+    try:
+        import joblib  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        with path.open("rb") as file:
+            return pickle.load(file)
+    return joblib.load(path)
+
+
+def _declared(path: Path, native: Any, network: DeclaredNetwork) -> Model:
+    """The model of weights with declared layers."""
+    if native is None:
+        with opened(path) as stream:
+            head = stream.read(HEAD_BYTES)
+            stream.seek(0)
+            if not weights.is_npz(head) and not weights.is_json(head):
+                raise invalid("pipeline.network", f"{path.name} does not hold weights by key")
+            return state_dict.read(weights.read_state(stream, head), network, "weights file")
+    state = torch_modules.state_of(native)
+    if state is None:
+        raise invalid("pipeline.network", f"{path.name} holds a {type(native).__name__}, no torch module or state dict")
+    if not network.layers and hasattr(native, "forward"):
+        return torch_modules.read(native, network.output)
+    return state_dict.read(state, network, "torch state dict")
 
 
 def _is_pickle(path: Path) -> bool:

@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from bundle_core.errors import ModelRefused
-from bundle_core.frontends import lightgbm_text, sklearn_linear, sklearn_mlp, sklearn_pipelines
+from bundle_core.frontends import (
+    catboost_json,
+    lightgbm_text,
+    sklearn_linear,
+    sklearn_mlp,
+    sklearn_pipelines,
+    sklearn_trees,
+    torch_modules,
+    weights,
+    xgboost_json,
+)
 from bundle_core.ir import Model
 
 HEAD_BYTES = 65536
@@ -29,15 +39,32 @@ class FileFormat:
 
 FILE_FORMATS: tuple[FileFormat, ...] = (
     FileFormat("LightGBM model text", lightgbm_text.is_model_text, lightgbm_text.read),
+    FileFormat("XGBoost JSON and UBJSON", xgboost_json.is_model, xgboost_json.read),
+    FileFormat("CatBoost JSON and .cbm", catboost_json.is_model, catboost_json.read),
+    FileFormat("weights (.npz)", weights.is_npz, weights.read_npz),
+    # Last: any JSON that is no library's.
+    FileFormat("weights (.json)", weights.is_json, weights.read_json),
 )
 
 OBJECT_READERS: dict[str, Callable[[Any], Model]] = {
     "lightgbm.basic.Booster": lightgbm_text.read_booster,
     "lightgbm.sklearn.LGBMModel": lightgbm_text.read_sklearn,
+    "xgboost.core.Booster": xgboost_json.read_booster,
+    "xgboost.sklearn.XGBModel": xgboost_json.read_sklearn,
+    "catboost.core.CatBoost": catboost_json.read_object,
     "sklearn.cross_decomposition._pls.PLSRegression": sklearn_linear.read_pls,
     "sklearn.linear_model._base.LinearModel": sklearn_linear.read,
     "sklearn.neural_network._multilayer_perceptron.MLPRegressor": sklearn_mlp.read,
+    "sklearn.tree._classes.DecisionTreeRegressor": sklearn_trees.read_tree,
+    "sklearn.ensemble._forest.RandomForestRegressor": sklearn_trees.read_forest,
+    "sklearn.ensemble._forest.ExtraTreesRegressor": sklearn_trees.read_forest,
+    "sklearn.ensemble._gb.GradientBoostingRegressor": sklearn_trees.read_gradient_boosting,
+    "sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingRegressor": (
+        sklearn_trees.read_hist_gradient_boosting
+    ),
     **dict.fromkeys(sklearn_pipelines.COMPOSITIONS, sklearn_pipelines.read),
+    "torch.nn.modules.module.Module": torch_modules.read,
+    **dict.fromkeys(("builtins.dict", "collections.OrderedDict"), torch_modules.read_dict),
 }
 """By qualified name of the class; the first one over the object's MRO reads it, so subclasses are read too."""
 

@@ -6,7 +6,7 @@ Whole-number features are computed with in float64, as scikit-learn does.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -234,4 +234,4 @@ _INVERSES: dict[str, Callable[[Any], Layers]] = {
     "sklearn.preprocessing._function_transformer.FunctionTransformer": _function_back,
 }
 
-KNOWN_TRANSFORMS = tuple(cast(str, name.rsplit(".", 1)[1]) for name in _TRANSFORMS)
+KNOWN_TRANSFORMS = tuple(name.rsplit(".", 1)[1] for name in _TRANSFORMS)

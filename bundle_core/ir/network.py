@@ -7,6 +7,7 @@ layer too, so that a stack or a mean of models is a network like any other.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -260,6 +261,15 @@ def outputs_of(layers: tuple[Layer, ...], inputs: int) -> int:
     for layer in layers:
         inputs = layer.outputs(inputs)
     return inputs
+
+
+def every_layer(layers: tuple[Layer, ...]) -> Iterator[Layer]:
+    """The layers and those inside of them."""
+    for layer in layers:
+        yield layer
+        if isinstance(layer, Parallel):
+            for branch in layer.branches:
+                yield from every_layer(branch)
 
 
 def require_floats(name: str, array: object, shape: tuple[int, ...]) -> None:

@@ -71,7 +71,7 @@ class TreeEnsemble(Model):
     set_member: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     """Categories, each >= 0. A value outside of int32 is in no set."""
     category_rounding: str = "trunc"
-    """"trunc" (LightGBM: -0.5 is category 0) or "floor" (XGBoost: -0.5 is none)."""
+    """"trunc" (LightGBM: -0.5 is category 0), "floor" (XGBoost: -0.5 is none), "exact" (scikit-learn: 1.5 is none)."""
 
     leaf_const: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0, np.float64))
     """(L,), or (0,) if no tree has linear leaves. The leaf's value is leaf_const + sum of coefficient * x, added
@@ -109,7 +109,9 @@ class TreeEnsemble(Model):
     def _validate_arithmetic(self) -> None:
         for name, value in (("input_dtype", self.input_dtype), ("sum_dtype", self.sum_dtype)):
             require(value in ("float32", "float64"), f"{name} is {value!r}")
-        require(self.category_rounding in ("trunc", "floor"), f"category_rounding is {self.category_rounding!r}")
+        require(
+            self.category_rounding in ("trunc", "floor", "exact"), f"category_rounding is {self.category_rounding!r}"
+        )
         numbers = (self.start, self.divisor, self.scale, self.bias, *(parameter for _, parameter in self.output))
         require(all(math.isfinite(number) for number in numbers) and self.divisor != 0, f"one of {numbers} is unusable")
         require(all(name in OUTPUT_STEPS for name, _ in self.output), f"output {self.output} has an unknown step")

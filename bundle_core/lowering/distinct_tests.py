@@ -12,6 +12,9 @@ from bundle_core.ir.tree_ensemble import CATEGORICAL, TreeEnsemble
 CHUNK = 1 << 20
 """Splits looked at together: a forest of 30 million splits must not be sorted at once."""
 
+COLUMNS_AT_ONCE = 128
+PLANES_AT_ONCE = 2048
+
 _FLAG_VALUES = 16
 
 
@@ -56,9 +59,11 @@ def _grouped(
     new_cut = new_column | (np.diff(cut[numeric], prepend=np.nan) != 0)
     cut_number = np.cumsum(new_cut) - 1
     small = np.uint16 if max(feature.max(initial=0), len(feature)) <= 0xFFFF else np.int32
+    cut_start = np.append(cut_number[new_column], np.count_nonzero(new_cut))
     tests = {
+        "block_start": _block_starts(np.diff(cut_start)),
         "column": columns[by_count].astype(small),
-        "cut_start": np.append(cut_number[new_column], np.count_nonzero(new_cut)),
+        "cut_start": cut_start.astype(np.int32),
         "cut": _narrow(cut[numeric][new_cut]),
         "cut_of_test": cut_number.astype(small),
         "flags": flags[numeric].astype(np.uint8),
@@ -67,6 +72,16 @@ def _grouped(
         "set_flags": flags[is_set].astype(np.uint8),
     }
     return tests, np.concatenate([numeric, np.flatnonzero(is_set)])
+
+
+def _block_starts(cuts_of_column: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    """Where blocks of columns begin, and their end: a block has few planes "code > i", or it is one column."""
+    starts = [0]
+    for column, cuts in enumerate(cuts_of_column.tolist()):
+        columns = column + 1 - starts[-1]
+        if columns > 1 and (columns > COLUMNS_AT_ONCE or columns << cuts.bit_length() > PLANES_AT_ONCE):
+            starts.append(column)
+    return np.array([*starts, len(cuts_of_column)] if len(cuts_of_column) else [0], np.int32)
 
 
 def _keys(model: TreeEnsemble, chunk: slice, cuts: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

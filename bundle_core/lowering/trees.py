@@ -30,7 +30,7 @@ def lower_trees(model: TreeEnsemble) -> dict[str, Any]:
         "bias": model.bias,
         "output": model.output,
     }
-    kernel = choose_kernel(model)
+    kernel = choose_kernel(model, len(tests["flags"]) + len(tests["set_flags"]))
     if kernel == "gather":
         lowered.update(lower_gather(model, tests, test_of_split))
         return lowered

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bundle_core.runtime.bits import rows_in_order
+from bundle_core.runtime.bits import by_column, rows_in_order
 from bundle_core.runtime.split_tests import pack_tests
 from bundle_core.runtime.trees_complete import sum_complete
 from bundle_core.runtime.trees_gather import gather_scores
@@ -30,7 +30,7 @@ def tree_scores(lowered: dict[str, Any], X: npt.NDArray[Any]) -> npt.NDArray[Any
 def _chunk_scores(lowered: dict[str, Any], X: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if lowered["kernel"] == "gather":
         return gather_scores(lowered, X)
-    tests = pack_tests(lowered["tests"], X, lowered["input_dtype"])
+    tests = pack_tests(lowered["tests"], by_column(X), lowered["input_dtype"])
     lanes = 8 if lowered["depth"] <= 8 else 16
     total = np.full((lanes, tests.shape[1] * 64 // lanes), lowered["start"], lowered["sum_dtype"])
     if lowered["kernel"] == "complete":

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bundle_core.runtime.bits import by_column
 from bundle_core.runtime.linear_leaves import linear_values
 from bundle_core.runtime.split_tests import comparison_dtype, pack_tests, rounded_down
 
@@ -45,13 +46,14 @@ def gather_scores(lowered: dict[str, Any], X: npt.NDArray[Any]) -> npt.NDArray[A
 def _values_by_column(lowered: dict[str, Any], X: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """(F + special tests, n): what the nodes compare with their cuts; a special test is 1 where it says right."""
     special = lowered["special_tests"]
-    rows, features = X.shape
+    columns = by_column(X)
+    features, rows = columns.shape
     specials = len(special["flags"]) + len(special["set_flags"])
-    values = np.empty((features + specials, rows), comparison_dtype(X.dtype, lowered["input_dtype"]))
+    values = np.empty((features + specials, rows), comparison_dtype(columns.dtype, lowered["input_dtype"]))
     with np.errstate(over="ignore"):
-        values[:features] = X.T
+        values[:features] = columns
     if specials:
-        planes = pack_tests(special, X, lowered["input_dtype"])[1:]
+        planes = pack_tests(special, columns, lowered["input_dtype"])[1:]
         bits = np.unpackbits(planes.view(np.uint8), axis=1, bitorder="little").reshape(len(planes), -1, 8)
         values[features:] = bits.transpose(0, 2, 1).reshape(len(planes), -1)[:, :rows]
     return values

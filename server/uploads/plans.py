@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from server.numerai.upload import UploadRequest
 
 
+OTHER_COLUMNS = ("features_of_other_version", "benchmark_column_renamed")
+"""Findings that keep the default data version from being chosen: a version that is asked for by name is taken."""
+
+
 @dataclass(frozen=True)
 class UploadPlan:
     """One upload. `facts` is the question's text."""
@@ -151,13 +155,15 @@ async def _plan_one(
     images = await listed_images(numerai, deprecated=docker_image is not None)
     image = choose_image(images, docker_image, python_version=fingerprint.python_version)
     version = choose_data_version(await numerai.data_versions(deprecated=data_version is not None), data_version)
-    fatal = [f for f in (await inspect(settings, fingerprint, image, version, numerai)) if f.verdict == "will_fail"]
+    findings = await inspect(settings, fingerprint, image, version, numerai)
+    fatal = [f for f in findings if f.verdict == "will_fail" or (data_version is None and f.id in OTHER_COLUMNS)]
     if fatal:
         raise InputError(
             f"{path.name} will fail in {image.reference} with the data version {version.name}; nothing was uploaded.",
             evidence=" ".join(finding.cause for finding in fatal),
             next_step=fatal[0].next_step,
         )
+    doubts = " ".join(finding.cause for finding in findings if finding.verdict == "may_fail")
     sha256 = await sha256_of(path)
     will = f"{path.name} ({path.stat().st_size:,} bytes, sha256 {sha256[:12]})"
     after = "then assigned: it replaces what runs there" if assign else "not assigned"
@@ -166,6 +172,7 @@ async def _plan_one(
         f"The slot runs now: {_pickle_words(slot.assigned)}. "
         f"Image: {image.reference} (Python {image.python_version}). Data version: {version.name}. "
         f"Proof: {proofs.sentence(sha256, image.reference)}."
+        f"{f' It may fail: {doubts}' if doubts else ''}"
     )
     return UploadPlan(facts, UploadRequest(path, slot, image, version, sha256, label, assign))
 

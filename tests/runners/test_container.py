@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import anyio
 import pytest
 
 from server.errors import EngineFailure, ImageMissing, InputError
-from server.runners.container import run_in_container
+from server.runners.container import INPUT, OUTPUT, run_in_container
 from server.runners.engine import find_image, local_image, open_engine
 from server.runners.types import DockerImage, RunReport, RunRequest
 
@@ -26,7 +27,7 @@ SERVER = """
 import sys
 from pathlib import Path
 import anyio
-from server.runners.container import run_in_container
+from server.runners.container import INPUT, OUTPUT, run_in_container
 from server.runners.types import DockerImage, RunRequest
 
 folder, output = Path(sys.argv[1]), Path(sys.argv[2])
@@ -104,6 +105,26 @@ async def test_a_model_that_takes_too_long_is_ended(run: Callable[..., object]) 
     assert (report.timed_out, report.exit_code, report.oom_killed) == (True, None, False)
     assert "Predicting on 200 rows" in report.log
     assert report.peak_memory_mb
+
+
+async def test_the_engine_is_given_productions_limits_and_only_the_needed_files(
+    request_for: Requests, image: Images, containers: Containers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.json").write_text('{"proxies": {"default": {"httpProxy": "http://user:password@proxy"}}}')
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run_in_container, request_for("forever"), image("3.12"))
+        await appears(containers, os.getpid())
+        inspected = subprocess.run(["docker", "inspect", *containers()], check=True, capture_output=True)
+        facts = json.loads(inspected.stdout)[0]
+        tasks.cancel_scope.cancel()
+    limits = facts["HostConfig"]
+    assert (limits["Memory"], limits["MemorySwap"], limits["NanoCpus"]) == (2**30, 2**30, 10**9)
+    assert (limits["NetworkMode"], limits["ReadonlyRootfs"], limits["Privileged"]) == ("none", True, False)
+    assert (limits["CapDrop"], limits["SecurityOpt"], limits["PidsLimit"]) == (["ALL"], ["no-new-privileges"], 256)
+    assert facts["Config"]["User"].partition(":")[0] not in ("", "0")
+    assert {mount["Destination"]: mount["RW"] for mount in facts["Mounts"]} == {INPUT: False, OUTPUT: True}
+    assert not [variable for variable in facts["Config"]["Env"] if "PROXY" in variable.upper()]
 
 
 async def test_a_segmentation_fault_is_told_by_its_exit_code(run: Callable[..., object]) -> None:

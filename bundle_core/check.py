@@ -18,7 +18,7 @@ import pandas as pd
 from bundle_core import bundle, contract, synthetic
 from bundle_core.describe import columns_read, describe
 from bundle_core.fingerprint import read as read_fingerprint
-from bundle_core.frames import read_sample
+from bundle_core.frames import read_frame
 from bundle_core.reports import CheckReport, CheckRequest, Finding
 
 _ONE_CPU = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -59,19 +59,29 @@ def check(request: CheckRequest) -> CheckReport:
 
 
 def _data(request: CheckRequest) -> tuple[pd.DataFrame, pd.DataFrame]:
-    if request.sample is not None:
-        return read_sample(Path(request.sample), None if request.benchmarks is None else Path(request.benchmarks))
-    features, columns = request.features or [], request.benchmark_columns or []
+    """The sample and its benchmarks; what is not given is synthetic, with the columns that the pickle reads."""
+    features, columns = _columns_read(request)
+    if request.sample is None:
+        return (
+            synthetic.live_features(features, request.rows),
+            synthetic.live_benchmark_models(columns, request.rows),
+        )
+    live = read_frame(Path(request.sample))
+    if request.benchmarks is not None:
+        return live, read_frame(Path(request.benchmarks))
+    return live, synthetic.benchmarks_of(live, columns)
+
+
+def _columns_read(request: CheckRequest) -> tuple[list[str], list[str]]:
+    """Columns of the features and of the benchmarks, as far as they are known."""
     if request.bundle_path is not None:
         held = bundle.load(Path(request.bundle_path))
         columns = describe(held).benchmarks
-        features = [name for name in columns_read(held) if name not in columns]
-    elif not features:
-        fingerprint = read_fingerprint(Path(request.pickle_path))
-        features, columns = list(fingerprint.features), columns or list(fingerprint.benchmark_columns)
+        return [name for name in columns_read(held) if name not in columns], columns
+    fingerprint = read_fingerprint(Path(request.pickle_path))
     return (
-        synthetic.live_features(features, request.rows),
-        synthetic.live_benchmark_models(columns, request.rows),
+        request.features or list(fingerprint.features),
+        request.benchmark_columns or list(fingerprint.benchmark_columns),
     )
 
 

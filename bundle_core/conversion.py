@@ -14,17 +14,20 @@ from bundle_core import bundle as bundle_file
 from bundle_core import parity
 from bundle_core.bundle import Bundle, check_bundle
 from bundle_core.composition import compose, resolve_steps
-from bundle_core.describe import describe
+from bundle_core.describe import describe, is_benchmark
 from bundle_core.errors import DataInvalid
-from bundle_core.frames import read_reference, read_sample
+from bundle_core.frames import read_frame, read_reference
 from bundle_core.native import native_scores
-from bundle_core.pipeline import ModelSource, Pipeline, Rank, check, invalid, paths_of
+from bundle_core.pipeline import ModelSource, Pipeline, Rank, Steps, check, invalid, paths_of
 from bundle_core.plan import make_plan
 from bundle_core.reports import LIVE_ROWS, ConvertReport, ConvertRequest, Parity, ParityRequest
 from bundle_core.runtime.evaluate import raw_scores
 from bundle_core.runtime.preparation import imputed, scaled
 from bundle_core.sources import NativeSource, read_source
-from bundle_core.synthetic import feature_values
+from bundle_core.synthetic import benchmarks_of, feature_values
+
+Frames = tuple[Any, Any]
+"""The sample, and its benchmarks or None: pandas frames, named so that numpy alone suffices where there are none."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,13 @@ def convert(request: ConvertRequest) -> ConvertReport:
     """
     base_dir = Path(request.base_dir)
     pipeline = _checked(request, base_dir)
-    made, sources = _read(request, pipeline, base_dir)
     sample, warning = _sample(request, base_dir)
-    rows = _scored(made, sample)
+    _check_names(pipeline, sample)
+    made, sources = _read(request, pipeline, base_dir)
+    rows = _scored(made, sample, with_benchmarks=request.reference is None)
     reference = None if request.reference is None else base_dir / request.reference
     proof = _proof(made, sources, rows, reference)
-    # A single source without any pipeline: whether its scores fit Numerai's range shows only now.
-    rank_added = request.bundle_path is None and not request.pipeline and _leaves_unit(rows.scores[0])
+    rank_added = _needs_rank(request, made, rows)
     if rank_added:
         made = replace(made, steps=replace(made.steps, rank=Rank()))
     output = base_dir / request.output
@@ -71,8 +74,8 @@ def convert(request: ConvertRequest) -> ConvertReport:
 def prove(request: ParityRequest) -> Parity:
     """A bundle's raw scores on the sample against a reference file. Raises BundleInvalid or DataInvalid."""
     made = bundle_file.load(Path(request.bundle_path))
-    benchmarks = None if request.benchmarks is None else Path(request.benchmarks)
-    rows = _scored(made, read_sample(Path(request.sample), benchmarks))
+    benchmarks = None if request.benchmarks is None else read_frame(Path(request.benchmarks))
+    rows = _scored(made, (read_frame(Path(request.sample)), benchmarks), with_benchmarks=False)
     return _proof(made, None, rows, Path(request.reference))
 
 
@@ -91,8 +94,8 @@ def _checked(request: ConvertRequest, base_dir: Path) -> Pipeline:
         raise invalid("features", "a bundle already has its features")
     if request.reference is not None and request.sample is None:
         raise invalid("reference", "needs sample: the rows that it holds the raw scores of")
-    resolve_steps(pipeline, base_dir)
-    return replace(pipeline, features=request.features or pipeline.features)
+    steps = resolve_steps(pipeline, base_dir)
+    return replace(pipeline, neutralize=steps.neutralize, features=request.features or pipeline.features)
 
 
 def _read(request: ConvertRequest, pipeline: Pipeline, base_dir: Path) -> tuple[Bundle, list[NativeSource] | None]:
@@ -109,20 +112,32 @@ def _read(request: ConvertRequest, pipeline: Pipeline, base_dir: Path) -> tuple[
     return compose([source.model for source in sources], pipeline, base_dir), sources
 
 
-def _sample(request: ConvertRequest, base_dir: Path) -> tuple[tuple[Any, Any] | None, str]:
+def _sample(request: ConvertRequest, base_dir: Path) -> tuple[Frames | None, str]:
     """The sample's frames, or None and why a given one is not used: not every training Python reads parquet."""
     if request.sample is None:
         return None, ""
-    benchmarks = None if request.benchmarks is None else base_dir / request.benchmarks
     try:
-        return read_sample(base_dir / request.sample, benchmarks), ""
+        live = read_frame(base_dir / request.sample)
+        return (live, None if request.benchmarks is None else read_frame(base_dir / request.benchmarks)), ""
     except DataInvalid as problem:
         if request.reference is not None or not isinstance(problem.__cause__, ImportError):
             raise
         return None, f"{problem.cause} {problem.next_step} Synthetic rows were compared instead."
 
 
-def _scored(made: Bundle, sample: tuple[Any, Any] | None) -> _Compared:
+def _check_names(pipeline: Pipeline, sample: Frames | None) -> None:
+    """A column to neutralize to must be in the sample, unless it may be a benchmark of which there is no file."""
+    if sample is None or pipeline.neutralize is None or not isinstance(pipeline.neutralize.to, list):
+        return
+    live, benchmarks = sample
+    for i, name in enumerate(pipeline.neutralize.to):
+        known = name in live.columns or (is_benchmark(name) if benchmarks is None else name in benchmarks.columns)
+        if not known:
+            raise invalid(f"pipeline.neutralize.to[{i}]", f"{name!r} is no column of the sample")
+
+
+def _scored(made: Bundle, sample: Frames | None, *, with_benchmarks: bool) -> _Compared:
+    """Raw scores on the sample, or on synthetic rows; `with_benchmarks` makes up benchmarks that the sample lacks."""
     plan = make_plan(made)
     inputs: list[npt.NDArray[Any]] = []
     for wanted in plan["inputs"]:
@@ -130,16 +145,18 @@ def _scored(made: Bundle, sample: tuple[Any, Any] | None) -> _Compared:
             values = imputed(feature_values(LIVE_ROWS, len(wanted["names"])), wanted["fill"])
             inputs.append(scaled(values, wanted["mean"], wanted["std"]))
         else:
-            inputs.append(_sample_input(wanted, *sample))
+            inputs.append(_sample_input(wanted, *sample, with_benchmarks))
     input_of = [source["input"] for source in plan["sources"]]
     scores = [raw_scores(source["model"], inputs[source["input"]]) for source in plan["sources"]]
     return _Compared(inputs, scores, input_of, None if sample is None else sample[0].index)
 
 
-def _sample_input(wanted: dict[str, Any], live: Any, benchmarks: Any) -> npt.NDArray[Any]:
+def _sample_input(wanted: dict[str, Any], live: Any, benchmarks: Any, with_benchmarks: bool) -> npt.NDArray[Any]:
     # Needs pandas, which a training Python may lack; there are no samples then.
     from bundle_core.runtime.predict import prepared
 
+    if benchmarks is None and with_benchmarks:
+        benchmarks = benchmarks_of(live, [name for name in wanted["names"] if is_benchmark(name)])
     try:
         return prepared(wanted, live, benchmarks)
     except ValueError as problem:
@@ -169,5 +186,14 @@ def _proof(made: Bundle, sources: list[NativeSource] | None, rows: _Compared, re
     return parity.together(each)
 
 
-def _leaves_unit(scores: npt.NDArray[Any]) -> bool:
-    return bool(np.nanmin(scores) < 0 or np.nanmax(scores) > 1)
+def _needs_rank(request: ConvertRequest, made: Bundle, rows: _Compared) -> bool:
+    """Do the scores leave Numerai's range, with no step after the models that would shape them?
+
+    `"rank": null` written out is respected.
+    """
+    shaping = replace(made.steps, impute=None, scale=None)
+    if shaping != Steps() or "rank" in (request.pipeline or {}):
+        return False
+    weights = [source.weight for source in made.sources]
+    mean = np.average([np.asarray(scores, np.float64) for scores in rows.scores], axis=0, weights=weights)
+    return bool(np.nanmin(mean) < 0 or np.nanmax(mean) > 1)

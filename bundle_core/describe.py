@@ -20,7 +20,7 @@ def describe(bundle: Bundle) -> Description:
     steps = _steps(bundle.steps)
     columns = columns_read(bundle)
     blended = bundle.steps.blend_benchmark.weights if bundle.steps.blend_benchmark is not None else {}
-    benchmarks = [name for name in columns if name in blended or _BENCHMARK.fullmatch(name)]
+    benchmarks = [name for name in columns if name in blended or is_benchmark(name)]
     lines = [f"{source.name}: {source.library}, {source.size}, {source.features} features" for source in sources]
     if len(sources) > 1:
         lines = [f"{line}, weight {source.weight:g}" for line, source in zip(lines, sources, strict=True)]
@@ -33,6 +33,11 @@ def describe(bundle: Bundle) -> Description:
         steps=steps,
         lines=lines,
     )
+
+
+def is_benchmark(name: str) -> bool:
+    """Is this a name like those of Numerai's benchmark columns?"""
+    return _BENCHMARK.fullmatch(name) is not None
 
 
 def columns_read(bundle: Bundle) -> list[str]:

@@ -46,14 +46,6 @@ def read_frame(path: Path) -> pd.DataFrame:
     return frame
 
 
-def read_sample(sample: Path, benchmarks: Path | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Live-shaped rows and the benchmarks of them, an empty frame of the same ids where no file is given."""
-    import pandas as pd
-
-    live = read_frame(sample)
-    return live, pd.DataFrame(index=live.index) if benchmarks is None else read_frame(benchmarks)
-
-
 def read_reference(path: Path, live_index: Any, source: str) -> npt.NDArray[np.float64]:
     """(n,) The raw scores of one source in the order of `live_index`.
 

@@ -126,7 +126,7 @@ class ConvertReport:
     description: Description
     parity: Parity
     rank_added: bool
-    """`rank="all"` was added because the raw scores leave [0, 1] and no pipeline was given."""
+    """`rank="all"` was added because the scores leave [0, 1] and no step after the models was given."""
     warnings: list[str]
 
 

@@ -39,7 +39,7 @@ def live_features(names: list[str], rows: int) -> pd.DataFrame:
 
 
 def live_benchmark_models(names: list[str], rows: int) -> pd.DataFrame:
-    """Benchmark predictions in (0, 1) for the ids of `live_features`, in another order, one id in fifty missing.
+    """Benchmark predictions in (0, 1) for the ids of `live_features`, in another order.
 
     There is always a column, as in live data: "v52_lgbm_ender20" where none is named.
     """
@@ -47,8 +47,15 @@ def live_benchmark_models(names: list[str], rows: int) -> pd.DataFrame:
 
     names = names or ["v52_lgbm_ender20"]
     raw = np.random.PCG64(SEED + 2).random_raw(rows * len(names)).reshape(rows, -1)
-    order = np.argsort(raw[:, 0], kind="stable")[: rows - rows // 50]
+    order = np.argsort(raw[:, 0], kind="stable")
     columns: dict[str, Any] = {"era": ["X"] * len(order)}
     for i, name in enumerate(names):
         columns[name] = (raw[order, i] >> np.uint64(11)).astype(np.float64) / 2.0**53
     return pd.DataFrame(columns, index=pd.Index(np.array(ids(rows), dtype=object)[order], name="id"))
+
+
+def benchmarks_of(live: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """The same for the ids of `live`."""
+    made = live_benchmark_models(names, len(live))
+    order = np.argsort(made[made.columns[-1]].to_numpy(), kind="stable")
+    return made.set_axis(live.index[order], axis=0)

@@ -72,7 +72,10 @@ def test_without_a_pipeline_a_rank_is_added_where_scores_leave_the_range(folder:
     said = converted(folder, model_path="b.npz", sample="live.parquet")
     assert said.rank_added
     assert said.description.steps == ["predictions are ranked over all rows, ties average, rank / count"]
+    assert converted(folder, pipeline={"models": [{"path": "a.npz"}, {"path": "b.npz", "weight": 99}]}).rank_added
+    assert converted(folder, model_path="b.npz", pipeline={"impute": 2}).rank_added
     assert not converted(folder, model_path="b.npz", pipeline={"clip": [0, 1]}).rank_added
+    assert not converted(folder, model_path="b.npz", pipeline={"rank": None}).rank_added
 
 
 def test_a_reference_proves_parity_by_id_without_the_library(folder: Path) -> None:
@@ -125,6 +128,10 @@ def test_a_bundle_gets_another_pipeline(folder: Path) -> None:
         ({"model_path": "a.npz", "features": NAMES[::-1]}, "'feature_c' stands where the model was trained"),
         ({"model_path": "a.npz", "reference": "reference.csv"}, "reference: needs sample"),
         ({"model_path": "reference.csv"}, "begins with"),
+        (
+            {"model_path": "a.npz", "sample": "live.parquet", "pipeline": {"neutralize": {"to": ["feature_z"]}}},
+            "pipeline.neutralize.to[0]: 'feature_z' is no column of the sample",
+        ),
         ({"model_path": "absent.txt"}, "absent.txt"),
         ({"model_path": "a.npz", "sample": "reference.csv"}, "lacks 3 of the model's 3 columns"),
         ({"model_path": "a.npz", "sample": "a.npz"}, ""),
@@ -218,6 +225,18 @@ def test_check_makes_rows_for_the_columns_that_the_bundle_names(folder: Path) ->
     said = report("check", {"pickle_path": str(folder / "c.pkl"), "bundle_path": str(folder / "c.npz")})
     assert said["failure"] is None
     assert (said["data"], said["rows"], said["contract"]) == ("synthetic", 6500, [])
+
+
+def test_benchmarks_that_no_file_gives_are_made_up_for_the_sample(folder: Path) -> None:
+    save(bundle_of({}, additive_model([0.1, 0.05], names=["feature_a", "v52_lgbm_ender20"])), folder / "d.npz")
+    pipeline = {"blend_benchmark": {"column": "v52_lgbm_ender60", "weight": 0.5, "missing": "error"}, "rank": "era"}
+    converted(folder, bundle_path="d.npz", sample="live.parquet", pipeline=pipeline)
+    report("pack", {"bundle_path": str(folder / "out.npz"), "output": str(folder / "d.pkl")})
+    said = check(
+        CheckRequest(str(folder / "d.pkl"), sample=str(folder / "live.parquet"), bundle_path=str(folder / "out.npz"))
+    )
+    assert said.failure is None
+    assert said.contract == []
 
 
 def test_parity_of_a_bundle_with_a_reference_file(folder: Path) -> None:

@@ -35,7 +35,10 @@ def main() -> int:
         # RLIMIT_DATA counts private writable memory, not the address space that allocators only reserve.
         resource.setrlimit(resource.RLIMIT_DATA, (options.memory, options.memory))
     if options.cpus and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-options.cpus :])
+        available = sorted(os.sched_getaffinity(0))
+        # Runs side by side mostly get different ones.
+        first = os.getpid() % len(available)
+        os.sched_setaffinity(0, (2 * available)[first : first + options.cpus])
     owner = sys.stdin.buffer
     given = owner.read(int(owner.readline() or 0)) if options.leash else None
     # In a container both streams are one: through two pipes the engine's log would lose their order.

@@ -73,6 +73,8 @@ def _minors() -> dict[str, _Minor]:
     }
 
 
+_LAMBDA_RETURN: Location = (0, 0, 1, 1)
+"""Where lambdas place their return: the first line, column 0."""
 Located = tuple[Instruction, Location]
 
 
@@ -82,7 +84,12 @@ class _Misfit(Exception):
 
 def minors_of(code: Code) -> tuple[str, ...]:
     """The Python minors of PYTHON_MINORS whose compiler can have written this code object; empty where none can."""
-    return tuple(minor for minor in PYTHON_MINORS if _fits(code, minor))
+    minors = tuple(minor for minor in PYTHON_MINORS if _fits(code, minor))
+    if minors == ("3.11", "3.12"):
+        # Bytes can be valid for both and still differ in where they place the values of f-strings.
+        habits = set(_format_habits(code))
+        return (habits.pop(),) if len(habits) == 1 else minors
+    return minors
 
 
 def instructions(code: Code, minor: str) -> Iterator[Instruction]:
@@ -113,32 +120,30 @@ def instructions(code: Code, minor: str) -> Iterator[Instruction]:
 
 
 def runs_on(code: Code, minor: str) -> bool:
-    """Whether this minor could execute the bytes, whoever wrote them: its opcodes, operands in range, jumps that land."""
-    try:
-        listing = _listing(code, minor)
-    except _Misfit:
-        return False
-    return minor == "3.10" or any(instruction.name == "RESUME" for instruction in listing)
+    """Whether this minor could execute the bytes, whoever wrote them: known opcodes, jumps that land."""
+    return _listing(code, minor) is not None
 
 
-def _listing(code: Code, minor: str) -> list[Instruction]:
+def _listing(code: Code, minor: str) -> list[Instruction] | None:
     if (code.fields == 16) != (minor == "3.10"):
-        raise _Misfit
-    listing = list(instructions(code, minor))
+        return None
+    try:
+        listing = list(instructions(code, minor))
+    except _Misfit:
+        return None
     starts = {instruction.offset for instruction in listing}
     if not listing or listing[-1].name not in _EXITS:
-        raise _Misfit
+        return None
     if not all(_operand_fits(code, minor, instruction, starts) for instruction in listing):
-        raise _Misfit
-    return listing
+        return None
+    resumes = minor == "3.10" or any(instruction.name == "RESUME" for instruction in listing)
+    return listing if resumes else None
 
 
 def _fits(code: Code, minor: str) -> bool:
-    if not runs_on(code, minor):
-        return False
-    if minor == "3.10":
-        return True
     listing = _listing(code, minor)
+    if listing is None or minor == "3.10":
+        return listing is not None
     if not _exceptions_fit(code, {instruction.offset for instruction in listing}):
         return False
     try:
@@ -147,9 +152,22 @@ def _fits(code: Code, minor: str) -> bool:
         return False
     if not _lines_fit(code, minor, listing, lines):
         return False
+    return minor == "3.11" or _newer_than_3_11(code, minor, _locate(listing, lines))
+
+
+def _locate(listing: list[Instruction], lines: list[LineEntry]) -> list[Located]:
     places = [line.location for line in lines for _ in range(line.units)]
-    located = [(instruction, places[instruction.offset // 2]) for instruction in listing]
-    return minor == "3.11" or _newer_than_3_11(code, minor, located)
+    return [(instruction, places[instruction.offset // 2]) for instruction in listing]
+
+
+def _format_habits(code: Code) -> Iterator[str]:
+    """3.11 places the formatting of a value at its whole f-string, 3.12 at its braces."""
+    located = _locate(list(instructions(code, "3.12")), list(line_entries(code.linetable)))
+    for (_, value), (instruction, place) in pairwise(located):
+        if instruction.name == "FORMAT_VALUE" and len(place) == len(value) == 4 and place[0] == value[0]:
+            has_specification = bool(instruction.argument & 4)
+            at_whole_string = value == place if has_specification else value[2] - place[2] >= len("f'{")
+            yield "3.11" if at_whole_string else "3.12"
 
 
 def _operand_fits(code: Code, minor: str, instruction: Instruction, starts: set[int]) -> bool:
@@ -242,6 +260,6 @@ def _newer_than_3_11(code: Code, minor: str, located: list[Located]) -> bool:
         and back.name == "RETURN_VALUE"
         and back.offset not in targets
         and returns[place] == 1
-        and value[1::2] == place[1::2]
+        and (value[1::2] == place[1::2] or place == _LAMBDA_RETURN)
         for (load, value), (back, place) in pairwise(located)
     )

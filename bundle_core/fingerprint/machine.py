@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import pickletools
+from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from bundle_core.fingerprint.stream import RUN, Blob, Opcode
 
-MAX_OPCODES = 4_000_000
+MAX_OPCODES = 3_000_000
 """A few seconds of work; what comes after is not read."""
-MAX_KEPT_BYTES = 96 * 1024 * 1024
+MAX_KEPT_BYTES = 64 * 1024 * 1024
 """Rough memory of everything remembered; later objects are followed without being remembered."""
+MAX_MEMO = 1_500_000
 MAX_ITEMS = 4_096
 """Items remembered of one container."""
-_NODE_COST = 400
+_NODE_COST, _TEXT_COST = 400, 150
 
 
 class Limit(Exception):
@@ -94,7 +96,7 @@ class Machine:
         self.trace = Trace()
         self._on_text = on_text
         self._stack: list[Symbol] = []
-        self._starts: list[int] = []
+        self._starts = array("Q")
         self._marks: list[int] = []
         self._memo: dict[int, Symbol] = {}
         self._room = MAX_KEPT_BYTES
@@ -178,12 +180,10 @@ class Machine:
                 self._push(OPAQUE, start)
                 return
             raise Malformed("STACK_GLOBAL requires str: the pickle names an import by something that is no text.")
-        ref = self.trace.refs.get((module, name))
-        if ref is None:
-            ref = Ref(module, name)
-            if self._afford(_NODE_COST + len(module) + len(name)):
-                self.trace.refs[module, name] = ref
-        self._push(ref, start)
+        refs = self.trace.refs
+        if (module, name) not in refs and self._afford(_NODE_COST + len(module) + len(name)):
+            refs[module, name] = Ref(module, name)
+        self._push(refs.get((module, name), OPAQUE), start)
 
     # Opcodes, by pickletools' names.
 
@@ -227,7 +227,7 @@ class Machine:
         if isinstance(text, Blob):
             self.trace.blobs += text.length
         cost = len(text.head) if isinstance(text, Blob) else len(text)
-        self._push(text if self._afford(64 + cost) else OPAQUE)
+        self._push(text if self._afford(_TEXT_COST + cost) else OPAQUE)
 
     _string = _binstring = _short_binstring = _unicode = _short_binunicode = _binunicode = _binunicode8 = _push_text
     _binbytes = _short_binbytes = _binbytes8 = _bytearray8 = _push_text
@@ -320,12 +320,14 @@ class Machine:
     _get = _binget = _long_binget = _get_memo
 
     def _put_memo(self, index: int) -> None:
+        if len(self._memo) >= MAX_MEMO:
+            raise Limit(f"Only the first {MAX_MEMO:,} stored objects of the pickle were read.")
         self._memo[index] = self._stack[-1]
 
     _put = _binput = _long_binput = _put_memo
 
     def _memoize(self, _: None) -> None:
-        self._memo[len(self._memo)] = self._stack[-1]
+        self._put_memo(len(self._memo))
 
     def _extension(self, _: int) -> None:
         self._push(OPAQUE)

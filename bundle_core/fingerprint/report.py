@@ -74,7 +74,7 @@ class Fingerprint:
     """Parameters of the top object as `inspect.signature` would list them, `*args` and `**kwargs` with stars; null
     where not known."""
     signature_replaced: bool
-    """The top function carries `__wrapped__` or `__signature__`, so that `inspect.signature` may list others."""
+    """The top function carries `__wrapped__` or `__signature__`, which `inspect.signature` prefers."""
     imports: tuple[Import, ...]
     embedded: tuple[Embedded, ...]
     """Largest first, at most 40."""

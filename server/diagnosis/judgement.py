@@ -161,7 +161,7 @@ def _missing(item: Import, *, sure: bool) -> Finding:
     module = quote_foreign(item.module, 80)
     if item.when == "load":
         cause = f"The pickle imports {module} at load, and the image does not have it."
-        step = "Define it in the script itself, register it with cloudpickle.register_pickle_by_value, or use build_pickle."
+        step = "Define it in the script itself, call cloudpickle.register_pickle_by_value for it, or use build_pickle."
         return Finding("own_module_missing", "will_fail" if sure else "may_fail", cause, step)
     cause = f"A function imports {module}, and the image does not have it."
     step = f"Do without {module}, or convert the model with build_pickle."

@@ -74,10 +74,8 @@ def _match(entry: Entry, facts: Facts, text: str) -> _Match | None:
     if not symptoms and not found:
         return None
     score = entry.priority + 4 * bool(found) + 5 * bool(symptoms) + 2 * len(held) + len(entry.requires)
-    if len(held) < len(entry.needs):
-        confidence = "likely"
-    else:
-        confidence = "certain" if entry.priority >= 0 else "possible"
+    sure = "certain" if entry.priority >= 0 else "possible"
+    confidence = sure if len(held) == len(entry.needs) else "likely"
     groups = {name: value for match in reversed(found) for name, value in match.groupdict().items() if value}
     lines = tuple(dict.fromkeys(_line_of(match) for match in found))[:3]
     shown = (*symptoms, *held, *entry.requires)
@@ -122,18 +120,15 @@ def _diagnosis(match: _Match, facts: Facts, evidence: Evidence) -> Diagnosis:
 
 
 def _unknown(facts: Facts, text: str) -> Diagnosis:
-    known = [
-        sentence
-        for word, sentence in facts.sentences.items()
-        if sentence and word.startswith(("exit", "python", "file"))
-    ]
+    telling = ("exit", "python", "file")
+    known = [said for word, said in facts.sentences.items() if said and word.startswith(telling)]
     return Diagnosis(
         id="unknown",
         stage="run",
         title="A failure that is not in the catalogue",
         cause="This failure is not in the catalogue: the lines below are what is known of it.",
         evidence=(*known, *lines_that_matter(text)),
-        next_step="Read the lines, look at the full log, and try the pickle with run_container_debug and inspect_pickle.",
+        next_step="Read the lines and the full log, and try the pickle with run_container_debug and inspect_pickle.",
         confidence="unknown",
         source="",
     )

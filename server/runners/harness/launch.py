@@ -65,7 +65,9 @@ def main() -> int:
             "peak_memory_bytes": largest_process() if options.leash else container_peak() or largest_process(),
             "oom_kills": None if options.leash else container_oom_kills(),
         }
-        Path(options.report).write_text(json.dumps(report))
+        # The command may have filled its folder; how it ended counts for more.
+        with contextlib.suppress(OSError):
+            Path(options.report).write_text(json.dumps(report))
     return 124 if timed_out else code
 
 

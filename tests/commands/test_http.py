@@ -16,7 +16,9 @@ import httpx2
 import pytest
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
+from mcp_types import ElicitResult
 
+from server.local_numerai.app import local_numerai
 from server.runners.types import DockerImage
 from server.runners.venv import MARKER, Recipe
 from tests.commands.serving import HttpServer, http_server, run
@@ -117,6 +119,34 @@ def test_an_address_in_use_is_an_error_with_a_reason(tmp_path: Path, open_server
     assert f"127.0.0.1:{port} cannot be used" in refused.stderr and "Traceback" not in refused.stderr
 
 
+async def test_the_user_is_asked_over_http_in_both_protocol_eras(tmp_path: Path) -> None:
+    questions: list[str] = []
+
+    async def answer(_: Any, question: Any) -> ElicitResult:
+        questions.append(question.message)
+        return ElicitResult(action="accept", content={"proceed": "yes_model" in question.message})
+
+    async with local_numerai(tmp_path / "numerai") as numerai:
+        variables = {"NUMERAI_API_URL": numerai.api_url, "NUMERAI_MCP_AUTH": numerai.token}
+        with http_server(tmp_path, **variables) as server:
+            for mode in ("legacy", "auto"):
+                async with Client(server.url, mode=mode, elicitation_callback=answer) as client:
+                    refused = await client.call_tool("create_model", {"name": f"no_model_{mode}"})
+                    assert refused.is_error and "did not agree" in str(refused.content)
+                    made = await client.call_tool("create_model", {"name": f"yes_model_{mode}"})
+                    assert not made.is_error, made.content
+            listed = await client_call(server.url, "list_models", {"name_contains": "_model_"})
+    assert sorted(slot["name"] for slot in listed["models"]) == ["yes_model_auto", "yes_model_legacy"]
+    assert len(questions) == 4
+
+
+async def client_call(url: str, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    async with Client(url) as client:
+        result = await client.call_tool(tool, arguments)
+    assert not result.is_error and result.structured_content is not None, result.content
+    return result.structured_content
+
+
 def endless_venv(workspace: Path) -> Path:
     """A venv by its looks, whose interpreter writes its pid into a folder and then never ends; gives the folder."""
     pids = workspace / "pids"
@@ -137,6 +167,19 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+async def is_told_of_progress(client: Client, job_id: str) -> None:
+    """While it waits for a job that another session started."""
+    told: list[str | None] = []
+
+    async def progress(_: float, __: float | None, message: str | None) -> None:
+        told.append(message)
+
+    arguments = {"job_id": job_id, "wait_seconds": 4}
+    seen = await client.call_tool("get_job", arguments, progress_callback=progress)
+    assert seen.structured_content and seen.structured_content["status"] == "running"
+    assert told
+
+
 async def test_jobs_are_the_servers_not_the_sessions_and_end_with_it(tmp_path: Path) -> None:
     """Eight jobs from two sessions, a ninth is refused, SIGTERM ends them all with their children."""
     with http_server(tmp_path) as server:
@@ -154,8 +197,9 @@ async def test_jobs_are_the_servers_not_the_sessions_and_end_with_it(tmp_path: P
                 jobs.append(started.structured_content["job_id"])
             ninth = await start(first, 9)
             assert ninth.is_error and "8 jobs are running" in str(ninth.content)
-            seen = await first.call_tool("get_job", {"job_id": jobs[0], "wait_seconds": 0})
-            assert seen.structured_content and seen.structured_content["status"] == "running"
+            async with anyio.create_task_group() as both:
+                both.start_soon(is_told_of_progress, first, jobs[0])
+                both.start_soon(is_told_of_progress, second, jobs[1])
             with anyio.fail_after(30):
                 while len(list(pids.iterdir())) < 8:
                     await anyio.sleep(0.02)

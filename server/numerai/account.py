@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 
+from server.diagnosis import quote_foreign
 from server.errors import CredentialsMissing, InputError, NumeraiRefused
 from server.numerai.client import Numerai
 from server.numerai.types import CLASSIC, Account, DataVersion, ModelSlot, TokenInfo
@@ -43,14 +44,14 @@ def find_slot(account: Account, wanted: str) -> ModelSlot:
         names = [slot.name for slot in account.models]
         near = difflib.get_close_matches(wanted, names, n=5, cutoff=0.4) or names[:5]
         raise InputError(
-            f"The account has no model slot {wanted!r}.",
+            f"The account has no model slot {quote_foreign(wanted, 60)!r}.",
             evidence=f"Nearest of its {len(names)} slots: {', '.join(near) or 'none'}.",
             next_step="Give an exact name or id from list_models, or make the slot with create_model.",
         )
     usable = [slot for slot in slots if slot.tournament in (CLASSIC, None) and not slot.archived]
     if len(usable) != 1:
         raise InputError(
-            f"The slot {wanted!r} takes no pickles.",
+            f"The slot {quote_foreign(wanted, 60)!r} takes no pickles.",
             evidence="It is archived." if slots[0].archived else f"It plays tournament {slots[0].tournament}.",
             next_step="Choose a slot of the Classic tournament (8): only that one runs pickles.",
         )
@@ -124,7 +125,7 @@ def choose_data_version(versions: Sequence[DataVersion], wanted: str | None = No
 
 def _no_such(kind: str, wanted: str, known: Iterable[str]) -> InputError:
     return InputError(
-        f"Numerai has no {kind} {wanted!r}.",
+        f"Numerai has no {kind} {quote_foreign(wanted, 60)!r}.",
         evidence=f"It has: {'; '.join(known)}.",
         next_step="Give one of these by id or name.",
     )

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Literal, Protocol, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from server.errors import NumeraiRefused, NumeraiUnreachable, OutcomeUnknown
 from server.numerai.operations import Operation, operation
@@ -20,6 +20,7 @@ from server.numerai.types import (
     ModelSlot,
     Pickle,
     PipelineStatus,
+    Reply,
     Round,
     RoundStatus,
     TokenInfo,
@@ -40,7 +41,7 @@ class Transport(Protocol):
     async def call(self, operation: Operation, variables: Mapping[str, Any]) -> Any: ...
 
 
-class _ImageReply(BaseModel):
+class _ImageReply(Reply):
     id: str
     name: str | None = None
     image: str

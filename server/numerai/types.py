@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 from pydantic.alias_generators import to_camel
 
 CLASSIC = 8
@@ -15,6 +15,8 @@ CLASSIC = 8
 
 UPLOAD_SCOPE = "upload_submission"
 """The scope that uploading, registering and assigning need."""
+
+TEXT_LIMIT = 300
 
 RoundStatus = Literal["OPEN", "RESOLVED", "RESOLVING", "UPCOMING"]
 
@@ -29,11 +31,26 @@ def _host(webhook: str | None) -> str | None:
     return (urlsplit(webhook).hostname or "an unreadable address") if webhook else None
 
 
-class _Reply(BaseModel):
+class Exact(BaseModel):
+    """A reply whose texts are needed to the letter."""
+
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
 
 
-class TokenInfo(_Reply):
+class Reply(Exact):
+    """A reply whose texts (names, labels, statuses) others wrote: one bounded line each, that can't pose as an
+    instruction wherever it is shown."""
+
+    @field_validator("*")
+    @classmethod
+    def _quote(cls, value: Any) -> Any:
+        # Start-up imports this module and needs no diagnosis.
+        from server.diagnosis import quote_foreign
+
+        return quote_foreign(value, TEXT_LIMIT) if isinstance(value, str) else value
+
+
+class TokenInfo(Reply):
     """The API key that the requests are made with."""
 
     account_username: str | None = None
@@ -41,7 +58,7 @@ class TokenInfo(_Reply):
     scopes: Annotated[tuple[str, ...], BeforeValidator(_without_nulls)] = ()
 
 
-class DataVersion(_Reply):
+class DataVersion(Reply):
     """A version of the live data that a pickle is run on."""
 
     id: str
@@ -53,7 +70,7 @@ class DataVersion(_Reply):
     experimental: bool | None = False
 
 
-class TriggerStatus(_Reply):
+class TriggerStatus(Reply):
     """One step of an execution. `description` is Numerai's own explanation of a failure."""
 
     status: str | None = None
@@ -61,7 +78,7 @@ class TriggerStatus(_Reply):
     inserted_at: datetime | None = None
 
 
-class Trigger(_Reply):
+class Trigger(Reply):
     """One execution of a pickle."""
 
     id: str
@@ -73,7 +90,7 @@ class Trigger(_Reply):
     inserted_at: datetime | None = None
 
 
-class Pickle(_Reply):
+class Pickle(Reply):
     """A registered compute pickle."""
 
     id: str
@@ -97,7 +114,7 @@ class Pickle(_Reply):
     updated_at: datetime | None = None
 
 
-class ModelSlot(_Reply):
+class ModelSlot(Reply):
     """A named place in an account that runs one pickle each round."""
 
     id: str
@@ -111,7 +128,7 @@ class ModelSlot(_Reply):
     assigned: Pickle | None = Field(default=None, alias="computePickleUpload")
 
 
-class Account(_Reply):
+class Account(Reply):
     """The authenticated account with its slots."""
 
     id: str | None = None
@@ -120,21 +137,21 @@ class Account(_Reply):
     models: Annotated[tuple[ModelSlot, ...], BeforeValidator(_without_nulls)] = ()
 
 
-class UploadAuth(_Reply):
+class UploadAuth(Exact):
     """Leave to PUT one file. `filename` is Numerai's name for it: the one to register."""
 
     filename: str
     url: SecretStr
 
 
-class LogLine(_Reply):
+class LogLine(Exact):
     """One line of a run's log; `timestamp` in milliseconds since the epoch."""
 
     timestamp: int | None = None
     message: str | None = None
 
 
-class Diagnostics(_Reply):
+class Diagnostics(Reply):
     """Scores of a pickle on the validation eras; null until the diagnostics succeeded."""
 
     id: str | None = None
@@ -152,7 +169,7 @@ class Diagnostics(_Reply):
     updated_at: datetime | None = None
 
 
-class Round(_Reply):
+class Round(Reply):
     """One round of a tournament."""
 
     id: str | None = None
@@ -167,7 +184,7 @@ class Round(_Reply):
     resolve_time: datetime | None = None
 
 
-class Tournament(_Reply):
+class Tournament(Reply):
     """A tournament; number 8 is Classic."""
 
     id: str | None = None
@@ -176,7 +193,7 @@ class Tournament(_Reply):
     active: bool | None = None
 
 
-class PipelineStatus(_Reply):
+class PipelineStatus(Reply):
     """How far Numerai's daily work is."""
 
     data_ready_at: datetime | None = None

@@ -178,9 +178,13 @@ async def _plan_one(
 
 
 async def _validated(numerai: Numerai, pickle_id: str) -> Pickle:
+    from server.diagnosis import quote_foreign
+
     found = next((p for p in await numerai.pickles(pickle_id=pickle_id) if p.id == pickle_id), None)
     if found is None:
-        raise InputError(f"The account has no pickle {pickle_id!r}.", next_step="Look at list_pickles.")
+        raise InputError(
+            f"The account has no pickle {quote_foreign(pickle_id, 60)!r}.", next_step="Look at list_pickles."
+        )
     if found.validation_status != "validated":
         raise InputError(
             f"The pickle {pickle_id} has not validated: its status is {found.validation_status!r}.",

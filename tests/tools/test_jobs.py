@@ -120,7 +120,9 @@ async def test_a_cancelled_call_ends_the_work_that_it_started(tmp_path: Path) ->
 async def test_the_same_call_joins_the_running_job(tmp_path: Path) -> None:
     async with agent_session(tmp_path) as agent:
         job, _ = await sleeping_job(agent, tmp_path)
-        again = (await agent.result("build_pickle", script="sleeper.py:predict", wait_seconds=0)).structured_content or {}
+        again = (
+            await agent.result("build_pickle", script="sleeper.py:predict", wait_seconds=0)
+        ).structured_content or {}
         assert again["job_id"] == job
         await agent.call("cancel_job", job_id=job)
 

@@ -57,5 +57,8 @@ async def test_the_skills_are_served_as_prompts(tmp_path: Path) -> None:
 
 async def test_the_schema_and_the_catalogue_are_resources(tmp_path: Path) -> None:
     async with agent_session(tmp_path, numerai=False) as agent:
-        for uri, word in {"numerai://pipeline-schema": "neutralize", "numerai://failures": "Segmentation fault"}.items():
+        for uri, word in {
+            "numerai://pipeline-schema": "neutralize",
+            "numerai://failures": "Segmentation fault",
+        }.items():
             assert word in str((await agent.client.read_resource(uri)).contents[0])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+
+import numpy as np
 
 from bundle_core.bundle import Bundle, Source
 from bundle_core.ir import KINDS, Model, Network, TreeEnsemble
@@ -32,6 +35,7 @@ def describe(bundle: Bundle) -> Description:
         needs_era=_needs_era(bundle.steps),
         steps=steps,
         lines=lines,
+        most_used=_most_used(bundle),
     )
 
 
@@ -49,6 +53,15 @@ def columns_read(bundle: Bundle) -> list[str]:
     if steps.blend_benchmark is not None:
         names += steps.blend_benchmark.weights
     return list(dict.fromkeys(names))
+
+
+def _most_used(bundle: Bundle) -> dict[str, int]:
+    splits: Counter[str] = Counter()
+    for source in bundle.sources:
+        if isinstance(source.model, TreeEnsemble):
+            counts = np.bincount(source.model.feature, minlength=len(source.features)).tolist()
+            splits.update({name: count for name, count in zip(source.features, counts, strict=True) if count})
+    return dict(splits.most_common(20))
 
 
 def _source(source: Source) -> SourceDescription:

@@ -57,6 +57,8 @@ class Description:
     """The steps after the raw scores in their order, in words."""
     lines: list[str]
     """A few sentences that an agent can repeat."""
+    most_used: dict[str, int] = field(default_factory=dict[str, int])
+    """The 20 columns that the trees split on most often, and how often; empty without trees."""
 
 
 @dataclass(frozen=True)

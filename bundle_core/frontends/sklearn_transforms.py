@@ -1,6 +1,7 @@
 """Fitted scikit-learn transformers as layers: scalers, imputers, encoders, projections, known functions.
 
-Whole-number features are computed with in float64, as scikit-learn does.
+Whole-number features are computed with in float64, as scikit-learn does; but a FunctionTransformer leaves the dtype to
+numpy, whose log1p of int8 is float16: that rounding is not repeated.
 """
 
 from __future__ import annotations

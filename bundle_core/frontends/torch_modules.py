@@ -66,9 +66,9 @@ def read(module: Any, output: int | None = None) -> Network:
 
     Raises ModelRefused, by name, for a module whose forward is not known.
     """
-    state = strip(cast(State, state_of(module)))
-    source = f"torch {type(module).__name__}"
-    return finished(_module_layers(module), output, dtype_of(list(state.values())), source)
+    layers = _module_layers(module)
+    weights = state_of(module) or {}
+    return finished(layers, output, dtype_of(list(weights.values())), f"torch {type(module).__name__}")
 
 
 def read_dict(saved: Any) -> Network:

@@ -12,6 +12,7 @@ from typing import Any
 
 from bundle_core.pipeline import check as check_pipeline
 from bundle_core.pipeline import paths_of
+from bundle_core.report_page import render
 from bundle_core.reports import (
     CheckReport,
     CheckRequest,
@@ -97,10 +98,13 @@ async def build(settings: Settings, request: BuildRequest, progress: Progress) -
         check = await _check(settings, request, venv, pack, convert, sample, progress)
         bundle, report = output.with_suffix(".npz"), output.with_suffix(".report.json")
         built = Built(output, bundle if convert else None, report, venv, pack, check, convert, script)
-        (stage / "report.json").write_text(json.dumps(_report(built), indent=1))
+        found = _report(built)
+        (stage / "report.json").write_text(json.dumps(found, indent=1))
+        (stage / "report.html").write_text(render(found), encoding="utf-8")
         if convert is not None:
             Path(convert.bundle_path).replace(bundle)
         (stage / "report.json").replace(report)
+        (stage / "report.html").replace(report.with_suffix(".html"))
         Path(pack.pickle_path).replace(output)
     return built
 

@@ -59,7 +59,7 @@ class Fingerprint:
     python_candidates: tuple[str, ...]
     """The minors that the bytecode fits; all of PYTHON_MINORS where there is none."""
     runnable_on: tuple[str, ...]
-    """The minors that could execute the top function (where that is not known: any function), though another wrote it."""
+    """The minors that could execute the top function (any function, where that is not known), whoever wrote it."""
     cloudpickle_generation: Literal["2", "3"] | None
     """2: the helpers live in cloudpickle.cloudpickle_fast; 3: in cloudpickle.cloudpickle. Null where not told."""
     numpy_generation: Literal["1", "2"] | None

@@ -1,4 +1,4 @@
-"""Seconds and peak memory of reading the fingerprint of a 1 GB pickle, for shapes of content that are slow in their own way.
+"""Seconds and peak memory of reading the fingerprint of a 1 GB pickle, for several shapes of content.
 
 Run: python tests/benchmarks/inspect_pickle.py [GIGABYTES]. Each file is read in a fresh interpreter; the interpreter's
 own start and memory are in the figures.

@@ -29,15 +29,19 @@ JSON_WITH_COMMENTS = """{
     // what the team uses
     "inputs": [],
     "SECTION": {
-        "github": {"command": "npx", "args": ["-y", "github-mcp"], "env": {"TOKEN": "a // secret"}}, /* pinned */
         "files": {
             "command": "files",
-        },
+        }, /* pinned */
+        "github": {"command": "npx", "args": ["-y", "github-mcp"], "env": {"TOKEN": "a // secret"}},
     },
     "other": {"SECTION": {"numerai-pickle-mcp": 1}}
 }
 """
 TOML_WITH_COMMENTS = """model = "gpt"  # the usual one
+
+# how it looks
+[tui]
+theme = "dark"
 
 [mcp_servers.github]
 command = "npx"
@@ -45,10 +49,6 @@ args = ["-y", "github-mcp"]
 
 [mcp_servers.github.env]
 TOKEN = "secret-of-another"
-
-# how it looks
-[tui]
-theme = "dark"
 """
 
 
@@ -207,6 +207,13 @@ def test_a_text_that_looks_like_our_table_is_not_cut_up() -> None:
     assert tomllib.loads(put)["note"] == tomllib.loads(text)["note"]
     with pytest.raises(InputError):
         toml_entry.drop_entry(put, "mcp_servers", NAME)
+
+
+def test_what_was_written_below_our_table_stays() -> None:
+    ours = toml_entry.put_entry(TOML_WITH_COMMENTS, "mcp_servers", NAME, {"command": "y"})
+    below = f'\n[mcp_servers.{NAME}.env]\nOWN = "1"\n\n# the colours\n[colours]\nsky = "blue"\n'
+    dropped = toml_entry.drop_entry(ours + below, "mcp_servers", NAME)
+    assert dropped == TOML_WITH_COMMENTS + '\n# the colours\n[colours]\nsky = "blue"\n'
 
 
 def test_a_link_stays_a_link_and_permissions_stay(project: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -34,13 +35,13 @@ anyio.run(lambda: run_child(
 """
 
 
-async def run(code: str, *, timeout_seconds: float = 30, **more: object) -> ChildResult:
+async def run(code: str, *, timeout_seconds: float = 30, **more: Any) -> ChildResult:
     return await run_child(
         [sys.executable, "-c", code],
         env=child_environment(),
         cwd=Path("/"),
         timeout_seconds=timeout_seconds,
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 

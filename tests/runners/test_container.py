@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import anyio
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.requires("docker", "image:3.12", "python:3.12")
 Requests = Callable[..., RunRequest]
 Images = Callable[[str], DockerImage]
 Containers = Callable[..., list[str]]
+Run = Callable[..., Awaitable[RunReport]]
 
 SERVER = """
 import sys
@@ -37,7 +39,7 @@ anyio.run(run_in_container, request, DockerImage(None, "", "numerai_predict_py_3
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left(containers: Containers, temporary: Path) -> object:
+def nothing_is_left(containers: Containers, temporary: Path) -> Iterator[None]:
     """After each test here there is no container and no temporary file of ours."""
     yield
     assert containers() == []
@@ -45,17 +47,15 @@ def nothing_is_left(containers: Containers, temporary: Path) -> object:
 
 
 @pytest.fixture
-def run(request_for: Requests, image: Images) -> Callable[..., object]:
-    def call(model: str, *, minor: str = "3.12", **more: object) -> object:
+def run(request_for: Requests, image: Images) -> Run:
+    def call(model: str, *, minor: str = "3.12", **more: object) -> Awaitable[RunReport]:
         return run_in_container(request_for(model, **more), image(minor))
 
     return call
 
 
-async def test_a_good_model_gives_its_predictions_and_its_limits_are_measured(
-    run: Callable[..., object], tmp_path: Path
-) -> None:
-    report: RunReport = await run("good")  # type: ignore[misc]
+async def test_a_good_model_gives_its_predictions_and_its_limits_are_measured(run: Run, tmp_path: Path) -> None:
+    report = await run("good")
     assert (report.exit_code, report.timed_out, report.oom_killed) == (0, False, False)
     assert "Generated 200 predictions" in report.log
     assert report.predictions_csv
@@ -67,41 +67,41 @@ async def test_a_good_model_gives_its_predictions_and_its_limits_are_measured(
     assert 40 < report.peak_memory_mb < 600
 
 
-async def test_a_stand_in_is_said_to_be_one(run: Callable[..., object]) -> None:
-    report: RunReport = await run("one_parameter")  # type: ignore[misc]
+async def test_a_stand_in_is_said_to_be_one(run: Run) -> None:
+    report = await run("one_parameter")
     assert (report.stand_in, report.emulated, report.python_version) == (True, False, "3.12")
     assert report.image_digest
     assert report.image_digest.startswith("sha256:")
 
 
-async def test_peak_memory_is_what_the_model_took(run: Callable[..., object]) -> None:
-    report: RunReport = await run("some_memory")  # type: ignore[misc]
+async def test_peak_memory_is_what_the_model_took(run: Run) -> None:
+    report = await run("some_memory")
     assert report.peak_memory_mb
     assert 200 < report.peak_memory_mb < 700
 
 
 @pytest.mark.requires("python:3.11")
-async def test_bytecode_of_another_python_does_not_predict(run: Callable[..., object]) -> None:
-    report: RunReport = await run("good", built_with="3.11")  # type: ignore[misc]
+async def test_bytecode_of_another_python_does_not_predict(run: Run) -> None:
+    report = await run("good", built_with="3.11")
     assert report.exit_code != 0
     assert report.predictions_csv is None
 
 
 @pytest.mark.requires("image:3.11", "python:3.11")
-async def test_the_image_of_another_python_runs_what_was_built_for_it(run: Callable[..., object]) -> None:
-    report: RunReport = await run("good", minor="3.11", built_with="3.11")  # type: ignore[misc]
+async def test_the_image_of_another_python_runs_what_was_built_for_it(run: Run) -> None:
+    report = await run("good", minor="3.11", built_with="3.11")
     assert (report.exit_code, report.python_version) == (0, "3.11")
     assert report.predictions_csv
 
 
-async def test_a_model_that_takes_too_much_memory_is_killed_by_the_kernel(run: Callable[..., object]) -> None:
-    report: RunReport = await run("memory", memory_mb=250)  # type: ignore[misc]
+async def test_a_model_that_takes_too_much_memory_is_killed_by_the_kernel(run: Run) -> None:
+    report = await run("memory", memory_mb=250)
     assert (report.oom_killed, report.exit_code, report.timed_out) == (True, 137, False)
     assert report.peak_memory_mb == pytest.approx(250, abs=2)  # pyright: ignore[reportUnknownMemberType]
 
 
-async def test_a_model_that_takes_too_long_is_ended(run: Callable[..., object]) -> None:
-    report: RunReport = await run("forever", timeout=2)  # type: ignore[misc]
+async def test_a_model_that_takes_too_long_is_ended(run: Run) -> None:
+    report = await run("forever", timeout=2)
     assert (report.timed_out, report.exit_code, report.oom_killed) == (True, None, False)
     assert "Predicting on 200 rows" in report.log
     assert report.peak_memory_mb
@@ -127,36 +127,36 @@ async def test_the_engine_is_given_productions_limits_and_only_the_needed_files(
     assert not [variable for variable in facts["Config"]["Env"] if "PROXY" in variable.upper()]
 
 
-async def test_a_segmentation_fault_is_told_by_its_exit_code(run: Callable[..., object]) -> None:
-    report: RunReport = await run("segfault")  # type: ignore[misc]
+async def test_a_segmentation_fault_is_told_by_its_exit_code(run: Run) -> None:
+    report = await run("segfault")
     assert (report.exit_code, report.oom_killed, report.predictions_csv) == (139, False, None)
 
 
-async def test_there_is_no_network(run: Callable[..., object]) -> None:
-    report: RunReport = await run("network")  # type: ignore[misc]
+async def test_there_is_no_network(run: Run) -> None:
+    report = await run("network")
     assert report.exit_code == 1
     assert "Temporary failure in name resolution" in report.log
 
 
-async def test_a_model_that_exits_by_itself_leaves_status_zero_and_no_predictions(run: Callable[..., object]) -> None:
-    report: RunReport = await run("leaves")  # type: ignore[misc]
+async def test_a_model_that_exits_by_itself_leaves_status_zero_and_no_predictions(run: Run) -> None:
+    report = await run("leaves")
     assert (report.exit_code, report.predictions_csv) == (0, None)
     assert "Generated" not in report.log
 
 
-async def test_the_root_file_system_is_read_only(run: Callable[..., object]) -> None:
-    report: RunReport = await run("writes")  # type: ignore[misc]
+async def test_the_root_file_system_is_read_only(run: Run) -> None:
+    report = await run("writes")
     assert report.exit_code == 1
     assert "Read-only file system: '/written-by-a-model'" in report.log
 
 
-async def test_a_link_that_the_model_left_is_not_followed_on_this_machine(run: Callable[..., object]) -> None:
-    report: RunReport = await run("links")  # type: ignore[misc]
+async def test_a_link_that_the_model_left_is_not_followed_on_this_machine(run: Run) -> None:
+    report = await run("links")
     assert (report.exit_code, report.predictions_csv) == (0, None)
 
 
-async def test_of_an_endless_log_the_end_is_shown(run: Callable[..., object]) -> None:
-    report: RunReport = await run("floods")  # type: ignore[misc]
+async def test_of_an_endless_log_the_end_is_shown(run: Run) -> None:
+    report = await run("floods")
     assert "Generated 200 predictions" in report.log
     assert len(report.log) <= 64 * 1024 < report.log_path.stat().st_size
 
@@ -221,16 +221,16 @@ async def test_a_cancelled_run_leaves_no_container(
 
 
 async def test_what_a_killed_server_left_is_removed_by_the_next(
-    models: Callable[[str], Path], containers: Containers, tmp_path: Path, temporary: Path, run: Callable[..., object]
+    models: Callable[[str], Path], containers: Containers, tmp_path: Path, temporary: Path, run: Run
 ) -> None:
     command = [sys.executable, "-c", SERVER, models("3.12"), tmp_path]
     async with await anyio.open_process(command, env={**os.environ, "TMPDIR": str(temporary)}) as server:
         await appears(containers, server.pid)
-        await run("good")  # type: ignore[misc]
+        await run("good")
         assert len(containers(server.pid)) == 1, "the container of a living server was removed"
         server.kill()
     assert len(containers(server.pid)) == 1
-    await run("good")  # type: ignore[misc]
+    await run("good")
     assert containers(server.pid) == []
 
 
@@ -259,6 +259,27 @@ async def test_what_the_engine_has_is_described(image: Images) -> None:
         found = await find_image(client, image("3.12").reference)
     assert found
     assert (found.interpreter, found.entry_point, found.stand_in) == ("python", ("python", "predict.py"), True)
+
+
+async def test_an_image_for_another_machine_is_said_to_be_emulated(tmp_path: Path) -> None:
+    reference = "ghcr.io/numerai/numerai_predict_py_3_12:other-machine"
+    other = "amd64" if platform.machine() in ("arm64", "aarch64") else "arm64"
+    (tmp_path / "manifest.json").write_text(
+        json.dumps([{"Config": "config.json", "RepoTags": [reference], "Layers": []}])
+    )
+    (tmp_path / "config.json").write_text(
+        json.dumps({"architecture": other, "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}})
+    )
+    packed = subprocess.run(
+        ["tar", "-C", tmp_path, "-c", "manifest.json", "config.json"], check=True, capture_output=True
+    )
+    subprocess.run(["docker", "load"], input=packed.stdout, check=True, capture_output=True)
+    try:
+        found = await local_image(reference)
+    finally:
+        subprocess.run(["docker", "rmi", "-f", reference], check=True, capture_output=True)
+    assert found
+    assert (found.architecture, found.emulated, found.stand_in) == (other, True, False)
 
 
 async def appears(containers: Containers, pid: int) -> None:

@@ -40,6 +40,7 @@ class DeclaredLayer:
     """One layer: exactly one of linear, batchnorm, layernorm, prelu, activation, residual, dropout."""
 
     linear: str | None = None
+    """What its keys begin with: "fc1" has fc1.weight and fc1.bias. So for batchnorm, layernorm and prelu."""
     batchnorm: str | None = None
     """BatchNorm1d as in eval(): by its running mean and variance."""
     layernorm: str | None = None

@@ -54,7 +54,9 @@ class ModelSource:
     """One model of an ensemble."""
 
     path: str
-    """A model file, or a bundle (`.npz`) of one model, whose own steps are not applied."""
+    """A model file, or a bundle (`.npz`) of one model, whose own steps are not applied. Plain weights as `.npz` or
+    `.json` have `coef` (F,) and `intercept`, or `layers.I.weight` (outputs, inputs), `layers.I.bias` and
+    `layers.I.activation`; in JSON `layers` is a list of objects."""
     weight: float = 1.0
     features: list[str] | str | None = None
     """Names in training order, a JSON file with a list of them, or `features.json#set`; null: the model's own names,

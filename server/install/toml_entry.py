@@ -26,7 +26,8 @@ def put_entry(text: str, section: str, name: str, entry: Mapping[str, Any]) -> s
         others += "\n"
     lines = [f"[{section}.{name}]", *(f"{key} = {json.dumps(value)}" for key, value in entry.items())]
     put = others + ("\n" if others else "") + "\n".join(lines) + "\n"
-    _check(put, section, {**_parsed(others).get(section, {}), name: entry})
+    rest, servers = _apart(others, section)
+    _check(put, section, (rest, {**servers, name: entry}))
     return put
 
 
@@ -36,7 +37,7 @@ def drop_entry(text: str, section: str, name: str) -> str:
     Raises:
         InputError: as `put_entry`.
     """
-    servers = _parsed(text).get(section, {})
+    rest, servers = _apart(text, section)
     if name not in servers:
         return text
     ours = re.compile(rf"\s*\[\s*{re.escape(section)}\s*\.\s*[\"']?{re.escape(name)}[\"']?\s*[.\]]")
@@ -57,13 +58,19 @@ def drop_entry(text: str, section: str, name: str) -> str:
         else:
             between = []
     dropped = "".join(kept)
-    _check(dropped, section, {key: value for key, value in servers.items() if key != name})
+    _check(dropped, section, (rest, {key: value for key, value in servers.items() if key != name}))
     return dropped if dropped.strip() else ""
 
 
-def _check(text: str, section: str, expected: Mapping[str, Any]) -> None:
-    if _parsed(text).get(section, {}) != expected:
+def _check(text: str, section: str, expected: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    if _apart(text, section) != expected:
         raise _unusable(f"{section} is not written as one table a server.")
+
+
+def _apart(text: str, section: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All but the section, and the section."""
+    document = _parsed(text)
+    return document, document.pop(section, {})
 
 
 def _parsed(text: str) -> dict[str, Any]:

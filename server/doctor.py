@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,7 @@ from server.errors import EngineFailure, InputError, NumeraiFailure, PickleMcpEr
 from server.install.clients import CLIENTS, Client
 from server.numerai.client import open_numerai
 from server.numerai.pace import Pace
+from server.numerai.types import TokenInfo
 from server.runners.engine import find_image, in_thread, open_engine
 from server.runners.pins import RUNTIMES, RUNTIMES_TAG
 from server.runners.pythons import installed_python, run_uv
@@ -37,29 +38,27 @@ class Check:
     mend: str = ""
 
 
-async def examine(environ: Mapping[str, str], project: Path) -> AsyncIterator[Check]:
+async def examine(environ: Mapping[str, str], project: Path) -> list[Check]:
     """Looks at everything in turn. Installs, downloads and changes nothing; names variables, never their values."""
-    for minor in _minors():
-        yield await _python(minor, environ)
-    yield await _uv()
+    checks = [await _python(minor, environ) for minor in _minors()]
+    checks.append(await _uv())
     images = _shipped_images()
     try:
         settings = read_settings(environ, workspace=project)
     except PickleMcpError as failure:
-        yield _missing("Settings", failure)
+        checks.append(_missing("Settings", failure))
     else:
-        yield _credentials(settings)
+        checks.append(_credentials(settings))
         try:
-            images = await _images(settings)
-            yield Check("Numerai", "ok", f"{settings.api_url} answers: {len(images)} docker images")
-            if settings.credentials is not None:
-                yield await _key(settings)
+            async with open_numerai(settings, Pace(attempts=1, call_seconds=NUMERAI_SECONDS)) as numerai:
+                images = await numerai.docker_images()
+                checks.append(Check("Numerai", "ok", f"{settings.api_url} answers: {len(images)} docker images"))
+                if settings.credentials is not None:
+                    checks.append(_key(await numerai.token_info()))
         except NumeraiFailure as failure:
-            yield _missing("Numerai", failure)
-    async for check in _engine(images):
-        yield check
-    for option, client in CLIENTS.items():
-        yield _client(option, client, project)
+            checks.append(_missing("Numerai", failure))
+    checks += await _engine(images)
+    return checks + [_client(option, client, project) for option, client in CLIENTS.items()]
 
 
 async def _python(minor: str, environ: Mapping[str, str]) -> Check:
@@ -83,34 +82,29 @@ def _credentials(settings: Settings) -> Check:
         return _missing("Credentials", failure)
 
 
-async def _images(settings: Settings) -> list[DockerImage]:
-    async with open_numerai(settings, Pace(attempts=1, call_seconds=NUMERAI_SECONDS)) as numerai:
-        return await numerai.docker_images()
-
-
-async def _key(settings: Settings) -> Check:
-    async with open_numerai(settings, Pace(attempts=1, call_seconds=NUMERAI_SECONDS)) as numerai:
-        info = await numerai.token_info()
+def _key(info: TokenInfo) -> Check:
     account = f"account {quote_foreign(info.account_username or 'unknown', 40)}"
     if UPLOAD_SCOPE in info.scopes:
         return Check("API key", "ok", f"{account}, may upload")
     return Check("API key", "missing", f"{account}, without the scope {UPLOAD_SCOPE}", "Make a key that has it.")
 
 
-async def _engine(images: list[DockerImage]) -> AsyncIterator[Check]:
+async def _engine(images: list[DockerImage]) -> list[Check]:
     try:
         async with open_engine() as client:
             version = await in_thread(lambda: str(client.version()["Version"]))
-            yield Check("docker engine", "ok", f"{version}, and this user may use it")
-            for image in images:
-                local = await find_image(client, image.reference)
-                if local is None:
-                    state = "missing" if image.default else "unused"
-                    yield Check(image.reference, state, "not pulled", f"docker pull {image.reference} (many GB)")
-                else:
-                    yield Check(image.reference, "ok", "a stand-in of Numerai's" if local.stand_in else local.digest)
+            found = [await find_image(client, image.reference) for image in images]
     except EngineFailure as failure:
-        yield _missing("docker engine", failure)
+        return [_missing("docker engine", failure)]
+    checks = [Check("docker engine", "ok", f"{version}, and this user may use it")]
+    for image, local in zip(images, found, strict=True):
+        if local is None:
+            state = "missing" if image.default else "unused"
+            checks.append(Check(image.reference, state, "not pulled", f"docker pull {image.reference} (many GB)"))
+        else:
+            digest = "a stand-in of Numerai's" if local.stand_in else local.digest
+            checks.append(Check(image.reference, "ok", digest))
+    return checks
 
 
 def _client(option: str, client: Client, project: Path) -> Check:
@@ -144,13 +138,14 @@ def _missing(what: str, failure: PickleMcpError) -> Check:
 async def show(environ: Mapping[str, str], project: Path, console: Console) -> None:
     """Print the checks: a table on a terminal with colours, plain lines elsewhere."""
     if not console.is_terminal or console.no_color or console.is_dumb_terminal:
-        async for check in examine(environ, project):
+        for check in await examine(environ, project):
             line = f"{check.state:<8} {check.what}: {check.found}" + (f" -> {check.mend}" if check.mend else "")
             console.print(Text(line), soft_wrap=True)
         return
     table = Table("", "What", "Found", "How to have it")
     with console.status("Looking"):
-        async for check in examine(environ, project):
-            state = Text(check.state, style=COLOURS[check.state])
-            table.add_row(state, Text(check.what), Text(check.found), Text(check.mend))
+        checks = await examine(environ, project)
+    for check in checks:
+        state = Text(check.state, style=COLOURS[check.state])
+        table.add_row(state, Text(check.what), Text(check.found), Text(check.mend))
     console.print(table)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle_core.ir.tree_ensemble import CATEGORICAL, TreeEnsemble
+from bundle_core.runtime.split_tests import MOST_CUTS_IN_A_CODE
 
 CHUNK = 1 << 20
 """Splits looked at together: a forest of 30 million splits must not be sorted at once."""
@@ -79,7 +80,8 @@ def _block_starts(cuts_of_column: npt.NDArray[np.int64]) -> npt.NDArray[np.int32
     starts = [0]
     for column, cuts in enumerate(cuts_of_column.tolist()):
         columns = column + 1 - starts[-1]
-        if columns > 1 and (columns > COLUMNS_AT_ONCE or columns << cuts.bit_length() > PLANES_AT_ONCE):
+        planes = columns << cuts.bit_length()
+        if columns > 1 and (columns > COLUMNS_AT_ONCE or planes > PLANES_AT_ONCE or cuts > MOST_CUTS_IN_A_CODE):
             starts.append(column)
     return np.array([*starts, len(cuts_of_column)] if len(cuts_of_column) else [0], np.int32)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from server.diagnosis import quote_foreign
@@ -98,12 +98,14 @@ async def _engine(images: list[DockerImage]) -> list[Check]:
         return [_missing("docker engine", failure)]
     checks = [Check("docker engine", "ok", f"{version}, and this user may use it")]
     for image, local in zip(images, found, strict=True):
+        what = f"Image {image.python_version or image.image}"
         if local is None:
             state = "missing" if image.default else "unused"
-            checks.append(Check(image.reference, state, "not pulled", f"docker pull {image.reference} (many GB)"))
+            mend = f"docker pull {image.reference} (many GB)"
+            checks.append(Check(what, state, f"{image.reference} is not pulled", mend))
         else:
-            digest = "a stand-in of Numerai's" if local.stand_in else local.digest
-            checks.append(Check(image.reference, "ok", digest))
+            which = "a stand-in of Numerai's" if local.stand_in else local.digest
+            checks.append(Check(what, "ok", f"{image.reference} ({which})"))
     return checks
 
 
@@ -142,7 +144,8 @@ async def show(environ: Mapping[str, str], project: Path, console: Console) -> N
             line = f"{check.state:<8} {check.what}: {check.found}" + (f" -> {check.mend}" if check.mend else "")
             console.print(Text(line), soft_wrap=True)
         return
-    table = Table("", "What", "Found", "How to have it")
+    # Paths and commands are for copying: they are folded, never cut.
+    table = Table("", "What", *(Column(title, overflow="fold") for title in ("Found", "How to have it")))
     with console.status("Looking"):
         checks = await examine(environ, project)
     for check in checks:

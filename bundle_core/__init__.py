@@ -29,15 +29,16 @@ if TYPE_CHECKING:
 __all__ = ["compose", "convert", "load", "pack", "predict", "save"]
 
 
-def convert(model: Any, features: Sequence[str] | None = None) -> Bundle:
+def convert(model: Any, features: Sequence[str] | None = None, network: Mapping[str, Any] | None = None) -> Bundle:
     """The bundle of one model: a path of a model file, or a fitted model object. Its raw score is what it predicts.
 
     `features` are the columns' names in training order; they are needed where the model does not know them.
+    `network` declares the layers of a torch state dict: `pipeline.network`.
     A pickle is loaded, which runs code in it. Raises ModelRefused or PipelineInvalid.
     """
     from bundle_core.composition import single
 
-    return single(model, None if features is None else list(features))
+    return single(model, None if features is None else list(features), None if network is None else dict(network))
 
 
 def compose(

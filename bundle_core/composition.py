@@ -11,10 +11,9 @@ from typing import Any
 
 from bundle_core.bundle import Bundle, Source, check_bundle
 from bundle_core.feature_names import resolve_names
-from bundle_core.frontends import read_object
 from bundle_core.ir import Model
 from bundle_core.pipeline import ModelSource, Pipeline, Steps, check, invalid
-from bundle_core.sources import read_source
+from bundle_core.sources import read_native, read_source
 
 _GENERIC = re.compile(r"(Column_|feature_|f|x)?\d+")
 """Names that libraries make up where the training data had none."""
@@ -36,13 +35,14 @@ def compose(models: Sequence[Model], pipeline: Pipeline, base_dir: Path) -> Bund
     return bundle
 
 
-def single(model: Any, features: list[str] | None) -> Bundle:
-    """The bundle of one model file or fitted object, without steps."""
+def single(model: Any, features: list[str] | None, network: dict[str, Any] | None) -> Bundle:
+    """The bundle of one model file or fitted object, without steps; `network` as in the pipeline."""
+    declared = check({"network": network}).network
     if isinstance(model, str | os.PathLike):
         path = Path(model)
-        read, name = read_source(path, None).model, path.name.split(".")[0]
+        read, name = read_source(path, declared).model, path.name.split(".")[0]
     else:
-        read, name = read_object(model), type(model).__name__
+        read, name = read_native(model, declared), type(model).__name__
     return compose([read], Pipeline(models=[ModelSource(path=name, features=features)]), Path())
 
 

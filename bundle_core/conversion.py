@@ -147,7 +147,14 @@ def _scored(made: Bundle, sample: Frames | None, *, with_benchmarks: bool) -> _C
         else:
             inputs.append(_sample_input(wanted, *sample, with_benchmarks))
     input_of = [source["input"] for source in plan["sources"]]
-    scores = [raw_scores(source["model"], inputs[source["input"]]) for source in plan["sources"]]
+    try:
+        scores = [raw_scores(source["model"], inputs[source["input"]]) for source in plan["sources"]]
+    except ValueError as problem:
+        raise DataInvalid(
+            f"The models cannot score the {'synthetic rows' if sample is None else 'sample'}.",
+            evidence=str(problem),
+            next_step="Give as sample live-shaped rows with values that the models know from training.",
+        ) from None
     return _Compared(inputs, scores, input_of, None if sample is None else sample[0].index)
 
 

@@ -13,6 +13,8 @@ from bundle_core.runtime.ranking import rank_group
 
 Scores = npt.NDArray[np.floating]
 _POINTS = 200
+_ROUNDING = 64
+"""Units in the last place that sums of products may differ by where they are added in another order."""
 
 
 def compare(name: str, own: Scores, theirs: Scores, data: Literal["sample", "synthetic"], against: str) -> Parity:
@@ -25,6 +27,8 @@ def compare(name: str, own: Scores, theirs: Scores, data: Literal["sample", "syn
     known = np.isfinite(ours) & np.isfinite(source)
     apart = float(np.abs(ours[known] - source[known]).max()) if known.any() else None
     word = "equal to the last bit" if same else f"up to {apart:.3g} apart" if apart is not None else "not comparable"
+    if apart and apart <= _ROUNDING * np.finfo(own.dtype).eps * max(1.0, float(np.abs(source[known]).max())):
+        word += f", which is {own.dtype} rounding: the same sums in another order"
     unlike = int((~known & ~((ours == source) | (np.isnan(ours) & np.isnan(source)))).sum())
     also = f"; {unlike} rows are NaN or infinite on one side only" if unlike else ""
     chosen = np.linspace(0, len(ours) - 1, min(_POINTS, len(ours))).astype(np.int64)

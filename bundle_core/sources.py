@@ -41,14 +41,25 @@ def read_source(path: Path, network: DeclaredNetwork | None) -> NativeSource:
     """
     if is_bundle(path):
         return NativeSource(_only_model(path), path, None, is_bundle=True)
-    native = load_object(path) if _is_pickle(path) else None
-    if network is not None:
-        model = _declared(path, native, network)
-    elif native is None:
-        model = read_model(path)
-    else:
-        model = read_object(native)
-    return NativeSource(model, path, native, is_bundle=False)
+    if _is_pickle(path):
+        native = load_object(path)
+        return NativeSource(read_native(native, network), path, native, is_bundle=False)
+    model = read_model(path) if network is None else _declared(path, network)
+    return NativeSource(model, path, None, is_bundle=False)
+
+
+def read_native(native: Any, network: DeclaredNetwork | None) -> Model:
+    """A fitted model object, or torch weights by key with declared layers. Raises ModelRefused or PipelineInvalid."""
+    if network is None:
+        return read_object(native)
+    state = torch_modules.state_of(native)
+    if state is None:
+        raise invalid(
+            "pipeline.network", f"declares layers of a {type(native).__name__}, no torch module or state dict"
+        )
+    if not network.layers and hasattr(native, "forward"):
+        return torch_modules.read(native, network.output)
+    return state_dict.read(state, network, "torch state dict")
 
 
 def load_object(path: Path) -> Any:
@@ -85,21 +96,14 @@ def _unpickled(path: Path) -> Any:
     return joblib.load(path)
 
 
-def _declared(path: Path, native: Any, network: DeclaredNetwork) -> Model:
-    """The model of weights with declared layers."""
-    if native is None:
-        with opened(path) as stream:
-            head = stream.read(HEAD_BYTES)
-            stream.seek(0)
-            if not weights.is_npz(head) and not weights.is_json(head):
-                raise invalid("pipeline.network", f"{path.name} does not hold weights by key")
-            return state_dict.read(weights.read_state(stream, head), network, "weights file")
-    state = torch_modules.state_of(native)
-    if state is None:
-        raise invalid("pipeline.network", f"{path.name} holds a {type(native).__name__}, no torch module or state dict")
-    if not network.layers and hasattr(native, "forward"):
-        return torch_modules.read(native, network.output)
-    return state_dict.read(state, network, "torch state dict")
+def _declared(path: Path, network: DeclaredNetwork) -> Model:
+    """A weights file with declared layers."""
+    with opened(path) as stream:
+        head = stream.read(HEAD_BYTES)
+        stream.seek(0)
+        if not weights.is_npz(head) and not weights.is_json(head):
+            raise invalid("pipeline.network", f"declares layers, but {path.name} does not hold weights by key")
+        return state_dict.read(weights.read_state(stream, head), network, "weights file")
 
 
 def _is_pickle(path: Path) -> bool:

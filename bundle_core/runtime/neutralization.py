@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 
 def neutralize(
     scores: npt.NDArray[np.float64],
-    columns: npt.NDArray[np.float64],
+    columns: npt.NDArray[Any],
     groups: list[npt.NDArray[np.int64]],
     proportion: float,
 ) -> npt.NDArray[np.float64]:
@@ -27,7 +29,7 @@ def neutralize(
 
 
 def neutralize_group(
-    scores: npt.NDArray[np.float64], columns: npt.NDArray[np.float64], proportion: float
+    scores: npt.NDArray[np.float64], columns: npt.NDArray[Any], proportion: float
 ) -> npt.NDArray[np.float64]:
     """`neutralize` of one group without NaN scores."""
     if scores.min() == scores.max():
@@ -38,13 +40,16 @@ def neutralize_group(
     left = scores
     # Once more on what is left: the second fit corrects the rounding of the first.
     for _ in range(2):
-        left = left - combine(design, solve(factor, (design * left).sum(axis=1)))
+        products = np.array([(row * left).sum() for row in design])
+        left = left - combine(design, solve(factor, products))
     return scores - proportion * (scores - left)
 
 
-def filled_design(columns: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def filled_design(columns: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """(k+1, n) A constant and the columns, NaN replaced by the column's mean."""
     design = np.concatenate((np.ones((1, len(columns))), columns.T))
+    if columns.dtype.kind != "f":
+        return design
     for i in np.flatnonzero(np.isnan(design).any(axis=1)):
         known = design[i][~np.isnan(design[i])]
         design[i] = np.where(np.isnan(design[i]), known.mean() if len(known) else 0.0, design[i])

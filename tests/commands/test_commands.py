@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,9 +13,13 @@ from urllib.parse import urlsplit
 import anyio
 import httpx
 import pytest
+import uv
 
 from server.local_numerai.app import local_numerai
 from tests.commands.serving import COMMAND, environment, run
+from tests.conftest import INSTALL_ENVIRONMENT
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_help_names_all_commands(tmp_path: Path) -> None:
@@ -39,6 +44,18 @@ def test_an_expected_failure_is_told_in_plain_words(arguments: tuple[str, ...], 
     failed = run(*arguments, folder=tmp_path)
     assert failed.returncode != 0
     assert failed.stderr.strip() and "Traceback" not in failed.stderr and not failed.stdout
+
+
+def test_it_runs_with_uvx_from_the_repository_and_a_client_is_told_the_same(tmp_path: Path) -> None:
+    uvx = [uv.find_uv_bin(), "tool", "run", "--reinstall-package", "numerai-pickle-mcp", "--from", str(ROOT)]
+    shown = subprocess.run(
+        [*uvx, "numerai-pickle-mcp", "install", "--client", "claude", "--project", str(tmp_path), "--write"],
+        cwd=tmp_path, env=INSTALL_ENVIRONMENT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert shown.returncode == 0, shown.stderr
+    entry = json.loads((tmp_path / ".mcp.json").read_text())["mcpServers"]["numerai-pickle-mcp"]
+    assert entry["command"] == "uvx"
+    assert entry["args"] == ["--from", str(ROOT), "numerai-pickle-mcp", "serve", "--workspace", str(tmp_path)]
 
 
 def test_explain_tells_the_cause_and_the_next_step(tmp_path: Path) -> None:

@@ -92,7 +92,9 @@ def _run_facts(evidence: Evidence) -> Iterator[tuple[str, str]]:
     if evidence.stage:
         yield f"stage:{evidence.stage}", ""
     if evidence.exit_code is not None:
-        yield f"exit:{evidence.exit_code}", f"The run ended with exit code {evidence.exit_code}."
+        # A child that a signal ended has a negative code here, and 128 + signal in a container.
+        code = evidence.exit_code if evidence.exit_code >= 0 else 128 - evidence.exit_code
+        yield f"exit:{code}", f"The run ended with exit code {code}."
     if evidence.oom_killed is not None:
         yield f"memory:{'killed' if evidence.oom_killed else 'enough'}", "The engine reports that memory ran out."
     if evidence.timed_out is not None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from bundle_core.errors import ModelRefused
+from bundle_core.conversion import convert
+from bundle_core.errors import DataInvalid, ModelRefused
 from bundle_core.frontends import read_object
+from bundle_core.reports import ConvertRequest
 from tests.nets.training_data import NAMES, apart, booster, chain, features, scores, sk, target, with_holes
 
 pytestmark = [pytest.mark.requires("sklearn", "lightgbm"), pytest.mark.filterwarnings("ignore")]
@@ -116,6 +120,14 @@ def test_a_transformer_before_a_linear_model(name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_made_of_models(name: str) -> None:
     assert apart(MODELS[name]().fit(FRAME, TARGET), FRAME) < ROUNDING
+
+
+def test_rows_with_unknown_categories_are_no_sample(tmp_path: Path) -> None:
+    model = chain(sk("preprocessing.OneHotEncoder"), sk("linear_model.Ridge")).fit(FRAME + 7, TARGET)
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(model))
+    with pytest.raises(DataInvalid, match="cannot score the synthetic rows") as refusal:
+        convert(ConvertRequest(output="model.npz", base_dir=str(tmp_path), model_path="model.pkl"))
+    assert "sample" in refusal.value.next_step
 
 
 def test_a_category_that_training_had_not_seen_is_an_error_as_in_scikit_learn() -> None:

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+import bundle_core
 from bundle_core.errors import ModelRefused, PipelineInvalid
 from bundle_core.frontends import read_object
 from bundle_core.native import native_scores
+from bundle_core.parity import compare
 from bundle_core.pipeline import check
 from bundle_core.sources import NativeSource, read_source
-from tests.nets.training_data import features, reread, scores
+from tests.nets.training_data import NAMES, features, reread, scores
 
 pytestmark = pytest.mark.requires("torch")
 
@@ -296,6 +298,16 @@ def test_a_state_dict_with_declared_layers(prefix: str, tmp_path: Path) -> None:
     state = {prefix + key: value for key, value in module.state_dict().items()}
     ours = scores(reread(read(saved(tmp_path, state), DECLARED).model), FRAME)
     np.testing.assert_allclose(ours, of_residual_net(module), rtol=1e-4, atol=1e-5)
+
+
+def test_a_state_dict_in_memory_and_its_parity_with_the_module() -> None:
+    module = residual_net()
+    bundle = bundle_core.convert(module.state_dict(), NAMES, DECLARED)
+    ours = scores(bundle.sources[0].model, FRAME)
+    proof = compare("net", ours, of_residual_net(module), "sample", "torch")
+    assert proof.status == "different"
+    assert "float32 rounding" in proof.reason
+    assert "rounding" not in compare("net", ours + np.float32(0.01), ours, "sample", "torch").reason
 
 
 def test_a_checkpoint_with_a_state_dict_inside(tmp_path: Path) -> None:

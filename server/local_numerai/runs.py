@@ -6,8 +6,6 @@ from collections.abc import Awaitable, Callable
 from functools import cache
 from pathlib import Path
 
-import pyarrow.parquet as parquet
-
 from server.errors import EngineFailure
 from server.local_numerai.storage import FIXED_FILES
 from server.runners.types import DockerImage, RunReport, RunRequest
@@ -42,4 +40,7 @@ def runner(cache_dir: Path) -> Run:
 @cache
 def live_ids() -> frozenset[str]:
     """The ids of the live rows."""
+    # Imported late: pyarrow takes a good part of the time to start.
+    from pyarrow import parquet
+
     return frozenset(parquet.read_table(FIXED_FILES / "live.parquet", columns=["id"])["id"].to_pylist())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import httpx2
 import mcp_types
@@ -16,12 +16,14 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
-from server.errors import NumeraiRefused
+from server.errors import NumeraiFailure, NumeraiRefused
 from server.numerai.graphql import field_of, retry_after
 from server.numerai.operations import Operation
 from server.numerai.pace import Pace, PassingFault, attempt
 from server.numerai.refusals import INTERNAL, refusal
 from server.settings import Settings
+
+T = TypeVar("T")
 
 # The SDK logs answers that it cannot read, and one may hold a presigned address; httpx2 logs every address.
 logging.getLogger("mcp.client").setLevel(logging.CRITICAL)
@@ -66,36 +68,37 @@ class NumeraiMcp:
             CredentialsMissing, NumeraiRefused, NumeraiUnreachable, OutcomeUnknown.
         """
 
+        name, fixed = _tool_of(operation)
+        if not operation.public:
+            self._settings.require_credentials()
+        if not self._tools:
+            await attempt(self._list_tools, what="the list of its tools", changes=False, pace=self._pace)
+        arguments = self._arguments(name, fixed, operation, variables)
+
         async def send() -> Any:
-            return value_of(await self._exchange(operation, variables), operation)
+            result = await self._exchange(lambda client: client.call_tool(name, arguments), operation.field)
+            return value_of(result, operation)
 
         return await attempt(send, what=operation.field, changes=operation.changes, pace=self._pace)
 
-    async def _exchange(self, operation: Operation, variables: Mapping[str, Any]) -> mcp_types.CallToolResult:
-        """One connection, one call: a broken session never spoils the next call."""
-        name, fixed = _tool_of(operation)
-        result: mcp_types.CallToolResult | None = None
-        refused: NumeraiRefused | None = None
-        sent = False
+    async def _list_tools(self) -> None:
+        listed = await self._exchange(lambda client: client.list_tools(), "tools/list")
+        self._tools = {tool.name: tool for tool in listed.tools}
+
+    async def _exchange(self, ask: Callable[[Client], Awaitable[T]], what: str) -> T:
+        """The answer to one request on a connection of its own: a broken session never spoils the next call."""
         last = _LastResponse()
+        answers: list[T] = []
+        sent = False
         try:
             async with self._open(last) as client:
-                if not self._tools:
-                    self._tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-                arguments = self._arguments(name, fixed, operation, variables)
-                if isinstance(arguments, NumeraiRefused):
-                    refused = arguments
-                else:
-                    sent = True
-                    result = await client.call_tool(name, arguments)
+                sent = True
+                answers.append(await ask(client))
         except (MCPError, httpx2.HTTPError, httpx2.StreamError, ExceptionGroup, ValidationError, OSError) as error:
             # Closing may fail after the answer came: the answer counts.
-            if result is None and refused is None:
-                raise _failure(error, last, operation, sent=sent) from None
-        if refused:
-            raise refused
-        assert result is not None
-        return result
+            if not answers:
+                raise _failure(error, last, what, sent=sent) from None
+        return answers[0]
 
     @asynccontextmanager
     async def _open(self, last: _LastResponse) -> AsyncGenerator[Client]:
@@ -122,10 +125,10 @@ class NumeraiMcp:
 
     def _arguments(
         self, name: str, fixed: Mapping[str, str], operation: Operation, variables: Mapping[str, Any]
-    ) -> dict[str, Any] | NumeraiRefused:
+    ) -> dict[str, Any]:
         tool = self._tools.get(name)
         if tool is None:
-            return _not_possible(operation, f"it has no tool {name}")
+            raise _not_possible(operation, f"it has no tool {name}")
         if name == "graphql_query":
             given: dict[str, Any] = {"query": operation.document, "variables": dict(variables)}
         else:
@@ -134,7 +137,7 @@ class NumeraiMcp:
         # An argument that a tool does not know is ignored in silence: a pickle would run in the wrong image.
         lacking = [key for key in given if takes and key not in takes and key not in OPTIONAL_FILTERS]
         if lacking:
-            return _not_possible(operation, f"its tool {name} takes no {' and no '.join(lacking)}")
+            raise _not_possible(operation, f"its tool {name} takes no {' and no '.join(lacking)}")
         arguments = {key: value for key, value in given.items() if not takes or key in takes}
         if TOKEN_ARGUMENT in takes and not operation.public:
             arguments[TOKEN_ARGUMENT] = self._settings.require_credentials().token.get_secret_value()
@@ -198,12 +201,10 @@ def _not_possible(operation: Operation, why: str) -> NumeraiRefused:
     )
 
 
-def _failure(
-    error: Exception, last: _LastResponse, operation: Operation, *, sent: bool
-) -> PassingFault | NumeraiRefused | Exception:
+def _failure(error: Exception, last: _LastResponse, what: str, *, sent: bool) -> PassingFault | NumeraiFailure:
     status = last.status or 0
     if status in (401, 403):
-        return refusal(f"HTTP {status}: not authenticated", operation.field)
+        return refusal(f"HTTP {status}: not authenticated", what)
     if status == 429:
         return PassingFault("HTTP 429, too many requests", maybe_done=False, retry_after=last.retry_after)
     if 300 <= status < 400:
@@ -212,6 +213,6 @@ def _failure(
             next_step="Set NUMERAI_MCP_URL to the final address, or unset it for Numerai itself.",
         )
     if isinstance(error, MCPError) and error.code in (mcp_types.METHOD_NOT_FOUND, mcp_types.INVALID_PARAMS):
-        return refusal(str(error), operation.field)
+        return refusal(str(error), what)
     told = f"HTTP {status}" if status >= 400 else "no usable answer"
     return PassingFault(told, maybe_done=sent, retry_after=last.retry_after)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
-from numerai_serving import FAST, TransportName, serving, settings_for
 
 from server.local_numerai.app import LocalNumerai
 from server.numerai.client import Numerai, open_numerai
-
-Connect = Callable[..., AbstractAsyncContextManager[Numerai]]
+from tests.numerai.serving import FAST, Connect, TransportName, serving, settings_for
 
 
 @pytest.fixture
@@ -37,6 +35,12 @@ def connect(local: LocalNumerai, tmp_path: Path, transport: TransportName) -> Co
 def connect_graphql(local: LocalNumerai, tmp_path: Path) -> Connect:
     """The same over GraphQL alone, for what MCP cannot do."""
     return connector(local, tmp_path, "graphql")
+
+
+@pytest.fixture
+def connect_mcp(local: LocalNumerai, tmp_path: Path) -> Connect:
+    """Over MCP alone."""
+    return connector(local, tmp_path, "mcp")
 
 
 def connector(local: LocalNumerai, folder: Path, transport: TransportName) -> Connect:

@@ -26,9 +26,7 @@ from pathlib import Path
 from typing import get_args
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
-
-from numerai_serving import TransportName, serving, settings_for  # noqa: E402
+sys.path.insert(0, str(ROOT))
 
 from server.errors import CredentialsMissing, NumeraiFailure, NumeraiRefused  # noqa: E402
 from server.local_numerai.app import LocalNumerai  # noqa: E402
@@ -40,11 +38,14 @@ from server.numerai.pace import Pace, Waits  # noqa: E402
 from server.numerai.types import Account  # noqa: E402
 from server.numerai.upload import UploadRequest, upload  # noqa: E402
 from server.settings import Settings  # noqa: E402
+from tests.numerai.serving import TransportName, serving, settings_for  # noqa: E402
 
 CHILDREN = multiprocessing.get_context("forkserver")
 """Children that start in milliseconds, with the code imported, and share nothing with this process."""
-os.environ["PYTHONPATH"] = os.pathsep.join(sys.path[:2])
-CHILDREN.set_forkserver_preload(["fault_schedules", "server.numerai.graphql", "server.numerai.mcp_transport"])
+os.environ["PYTHONPATH"] = str(ROOT)
+CHILDREN.set_forkserver_preload(
+    ["tests.numerai.fault_schedules", "server.numerai.graphql", "server.numerai.mcp_transport"]
+)
 
 SLOTS = 10
 MOST_CALLS = 40

@@ -114,9 +114,15 @@ def _verdict(request: reports.VerdictRequest) -> reports.VerdictReport:
 
 
 def _fingerprint(request: reports.FingerprintRequest) -> Any:
+    from bundle_core.errors import DataInvalid
     from bundle_core.fingerprint import read
 
-    return read(Path(request.pickle_path))
+    try:
+        return read(Path(request.pickle_path))
+    except OSError as error:
+        raise DataInvalid(
+            f"{request.pickle_path} cannot be read.", evidence=str(error), next_step="Give the path of a pickle."
+        ) from None
 
 
 COMMANDS: dict[str, tuple[type[Any], Callable[[Any], Any]]] = {

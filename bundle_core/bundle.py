@@ -177,6 +177,8 @@ def _check_known_features(bundle: Bundle) -> None:
     if steps.scale is not None:
         given += [("scale.mean", steps.scale.mean), ("scale.std", steps.scale.std)]
     for key, values in given:
+        if isinstance(values, list):
+            raise invalid(f"pipeline.{key}", "a bundle holds these numbers by name")
         if isinstance(values, dict):
             for name in cast("dict[str, float]", values):
                 if name not in known:

@@ -7,14 +7,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from bundle_core.bundle import Bundle, Source, check_bundle
 from bundle_core.feature_names import resolve_names
 from bundle_core.ir import Model
-from bundle_core.pipeline import ModelSource, Pipeline, Steps, check, invalid
+from bundle_core.pipeline import Impute, ModelSource, Pipeline, Scale, Steps, check, invalid
 from bundle_core.sources import read_native, read_source
 
+T = TypeVar("T")
 _GENERIC = re.compile(r"(Column_|feature_|f|x)?\d+")
 """Names that libraries make up where the training data had none."""
 
@@ -30,7 +31,17 @@ def compose(models: Sequence[Model], pipeline: Pipeline, base_dir: Path) -> Bund
         entry = pipeline.models[i] if pipeline.models else ModelSource(path="model")
         name = entry.name or Path(entry.path).name.split(".")[0]
         sources.append(Source(name, model, tuple(_columns(model, i, pipeline, base_dir)), entry.weight))
-    bundle = Bundle(tuple(sources), resolve_steps(pipeline, base_dir))
+    return with_steps(sources, pipeline, base_dir)
+
+
+def with_steps(sources: Sequence[Source], pipeline: Pipeline, base_dir: Path) -> Bundle:
+    """The bundle of these sources under the pipeline's steps; a name that occurs twice gets a number."""
+    names = [source.name for source in sources]
+    numbered = [
+        replace(source, name=f"{name} ({twins + 1})") if (twins := names[:i].count(name)) else source
+        for i, (source, name) in enumerate(zip(sources, names, strict=True))
+    ]
+    bundle = Bundle(tuple(numbered), _by_name(resolve_steps(pipeline, base_dir), sources))
     check_bundle(bundle)
     return bundle
 
@@ -59,9 +70,7 @@ def together(bundles: Sequence[Bundle], steps: dict[str, Any], weights: Sequence
         for bundle, weight in zip(bundles, weights or [1.0] * len(bundles), strict=True)
         for source in bundle.sources
     ]
-    bundle = Bundle(tuple(sources), resolve_steps(pipeline, Path()))
-    check_bundle(bundle)
-    return bundle
+    return with_steps(sources, pipeline, Path())
 
 
 def resolve_steps(pipeline: Pipeline, base_dir: Path) -> Steps:
@@ -71,6 +80,29 @@ def resolve_steps(pipeline: Pipeline, base_dir: Path) -> Steps:
         return steps
     to = resolve_names(steps.neutralize.to, base_dir, "pipeline.neutralize.to")
     return replace(steps, neutralize=replace(steps.neutralize, to=to))
+
+
+def _by_name(steps: Steps, sources: Sequence[Source]) -> Steps:
+    """Lists of numbers in the order of the features become numbers by name."""
+
+    def named(values: T, key: str) -> T | dict[str, float]:
+        if not isinstance(values, list):
+            return values
+        columns = {source.features for source in sources}
+        if len(columns) != 1:
+            raise invalid(key, "is a list, but the models have different features; give the numbers by name")
+        names, numbers = columns.pop(), cast("list[float]", values)
+        if len(names) != len(numbers):
+            raise invalid(key, f"{len(numbers)} numbers for {len(names)} features")
+        return dict(zip(names, numbers, strict=True))
+
+    impute, scale = steps.impute, steps.scale
+    if isinstance(impute, Impute):
+        impute = replace(impute, values=named(impute.values, "pipeline.impute.values"))
+    if scale is not None:
+        mean, std = named(scale.mean, "pipeline.scale.mean"), named(scale.std, "pipeline.scale.std")
+        scale = Scale(mean=mean, std=std)
+    return replace(steps, impute=impute, scale=scale)
 
 
 def own_names(model: Model) -> list[str]:

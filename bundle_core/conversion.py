@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from bundle_core import bundle as bundle_file
 from bundle_core import parity
-from bundle_core.bundle import Bundle, check_bundle
-from bundle_core.composition import compose, resolve_steps
+from bundle_core.bundle import Bundle
+from bundle_core.composition import compose, resolve_steps, with_steps
 from bundle_core.describe import describe, is_benchmark
 from bundle_core.errors import DataInvalid
 from bundle_core.frames import read_frame, read_reference
@@ -103,8 +103,7 @@ def _read(request: ConvertRequest, pipeline: Pipeline, base_dir: Path) -> tuple[
     if request.bundle_path is not None:
         held = bundle_file.load(base_dir / request.bundle_path)
         if request.pipeline:
-            held = replace(held, steps=resolve_steps(pipeline, base_dir))
-            check_bundle(held)
+            held = with_steps(held.sources, pipeline, base_dir)
         return held, None
     if request.model_path is not None:
         pipeline = replace(pipeline, models=[ModelSource(path=request.model_path, network=pipeline.network)])

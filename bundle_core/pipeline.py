@@ -38,15 +38,18 @@ class Impute:
 
     value: float | None = None
     """For every feature that `values` does not name."""
-    values: dict[str, float] = field(default_factory=dict[str, float])
+    values: dict[str, float] | list[float] = field(default_factory=dict[str, float])
+    """By name; or a list in the order of the features, where all models have the same."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """(x - mean) / std in float64: one number for all features, or a number for each."""
+    """(x - mean) / std in float64."""
 
-    mean: float | dict[str, float] = 0.0
-    std: float | dict[str, float] = 1.0
+    mean: float | dict[str, float] | list[float] = 0.0
+    """One number for all features, numbers by name (0 where there is none), or a list in the order of the features."""
+    std: float | dict[str, float] | list[float] = 1.0
+    """The same; 1 where there is none."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +168,8 @@ def as_rank(value: Rank | By | None) -> Rank | None:
 def check_steps(steps: Steps) -> None:
     """Raise PipelineInvalid where a step contradicts itself or another one."""
     if isinstance(steps.scale, Scale):
-        spreads = steps.scale.std.values() if isinstance(steps.scale.std, dict) else [steps.scale.std]
+        given = steps.scale.std
+        spreads = given.values() if isinstance(given, dict) else given if isinstance(given, list) else [given]
         if any(spread <= 0 for spread in spreads):
             raise invalid("pipeline.scale.std", "a standard deviation must be above 0")
     if steps.blend_benchmark is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -54,10 +54,13 @@ def _fill(names: list[str], impute: Impute | float | None) -> npt.NDArray[np.flo
         return None
     given = impute if isinstance(impute, Impute) else Impute(value=impute)
     default = np.nan if given.value is None else given.value
-    return np.array([given.values.get(name, default) for name in names], np.float64)
+    by_name = cast("dict[str, float]", given.values)  # lists have become names in the composition
+    return np.array([by_name.get(name, default) for name in names], np.float64)
 
 
-def _per_feature(given: float | dict[str, float], names: list[str], default: Any) -> npt.NDArray[np.float64]:
+def _per_feature(
+    given: float | dict[str, float] | list[float], names: list[str], default: Any
+) -> npt.NDArray[np.float64]:
     values = [given.get(name, default) if isinstance(given, dict) else given for name in names]
     return np.array(values, np.float64)
 

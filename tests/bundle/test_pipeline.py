@@ -41,6 +41,7 @@ EVERYTHING: dict[str, Any] = {
         ({"impute": {"values": {"feature_a": None}}}, "pipeline.impute.values.feature_a"),
         ({"impute": float("nan")}, "pipeline.impute"),
         ({"scale": {"std": 0}}, "pipeline.scale.std"),
+        ({"scale": {"std": [1, 0, 1]}}, "pipeline.scale.std"),
         ({"scale": {"mean": True}}, "pipeline.scale.mean"),
         ({"models": [{"path": "a.txt"}, {"weight": 1}]}, "pipeline.models[1].path"),
         ({"models": [{"path": "a.txt", "weight": "1"}]}, "pipeline.models[0].weight"),
@@ -124,6 +125,8 @@ def test_a_features_file_that_gives_no_names_is_refused(
         ({"features": ["feature_b", "feature_a", "feature_c"]}, "pipeline.features[0]"),
         ({"impute": {"values": {"feature_z": 1}}}, "pipeline.impute.values.feature_z"),
         ({"scale": {"std": {"feature_z": 1}}}, "pipeline.scale.std.feature_z"),
+        ({"scale": {"std": [1, 1]}}, "pipeline.scale.std"),
+        ({"impute": {"values": [1, 1, 1, 1]}}, "pipeline.impute.values"),
         ({"models": [{"path": "a", "features": [*NAMES, "feature_d"]}]}, "pipeline.models[0].features"),
     ],
 )
@@ -131,6 +134,22 @@ def test_names_that_do_not_fit_the_model_are_refused(pipeline: dict[str, Any], k
     with pytest.raises(PipelineInvalid) as refusal:
         bundle_of(pipeline)
     assert refusal.value.evidence.startswith(f"{key}: ")
+
+
+def test_a_list_of_numbers_needs_models_of_the_same_features() -> None:
+    pipeline = {"models": [{"path": "a"}, {"path": "b"}], "scale": {"mean": [1, 1, 1]}}
+    with pytest.raises(PipelineInvalid, match="give the numbers by name"):
+        bundle_of(pipeline, additive_model([0.1] * 3), additive_model([0.1], names=["feature_c"]))
+
+
+def test_models_of_one_name_are_numbered() -> None:
+    model = additive_model([0.1] * 3)
+    pipeline = {"models": [{"path": "x/model.txt"}, {"path": "y/model.txt"}, {"path": "z/model.txt"}]}
+    assert [source.name for source in bundle_of(pipeline, model, model, model).sources] == [
+        "model",
+        "model (2)",
+        "model (3)",
+    ]
 
 
 def test_a_model_without_names_needs_features() -> None:

@@ -87,6 +87,22 @@ def test_scaling_is_what_the_model_sees() -> None:
     )
 
 
+def test_numbers_for_all_features_can_stand_in_their_order() -> None:
+    holes = LIVE.astype(dict.fromkeys(NAMES, "float64")).mask(LIVE == 3)
+    by_name = {
+        "impute": {"values": {"feature_a": 1, "feature_b": 2, "feature_c": 4}},
+        "scale": {"mean": {"feature_b": 1}},
+    }
+    in_order = {"impute": {"values": [1, 2, 4]}, "scale": {"mean": [0, 1, 0]}, "rank": None}
+    assert predict_with(in_order, holes).equals(predict_with(by_name, holes))
+    assert bundle_of(in_order).steps.impute == bundle_of(by_name).steps.impute
+
+
+def test_no_rows_give_no_predictions() -> None:
+    pipeline = {"rank_each": "era", "neutralize": {"to": ["feature_a"], "by": "era"}, "rank": "era"}
+    assert predict_with(pipeline, LIVE.head(0)).tolist() == []
+
+
 def test_several_models_are_averaged_by_weight_with_their_own_features() -> None:
     pipeline = {"models": [{"path": "a", "weight": 3}, {"path": "b", "weight": 1}]}
     assert close(predict_with(pipeline, LIVE, None, FIRST, SECOND), (3 * RAW + 0.2 * C) / 4)

@@ -54,7 +54,7 @@ def compose(
 
 
 def save(bundle: Bundle, path: Path) -> None:
-    """Write the bundle file (`.npz`, no pickle inside). Equal bundles give equal bytes. Raises PackRefused."""
+    """Write the bundle file (`.npz`, no pickle inside). Equal bundles give equal bytes in one Python version. Raises PackRefused."""
     import pathlib
 
     from bundle_core import bundle as bundle_file

@@ -2,7 +2,7 @@
 
 The file is a compressed `.npz` without any pickle: `bundle` is a uint8 array of UTF-8 JSON
 (`{"version": 1, "sources": [{"name", "weight", "features", "model": SPEC}, ...], "steps": {...}}`), and
-`I.FIELD` is the array FIELD of source I's model. Equal bundles give equal bytes.
+`I.FIELD` is the array FIELD of source I's model. Equal bundles give equal bytes in one Python version.
 """
 
 from __future__ import annotations

@@ -33,10 +33,12 @@ class DeploymentSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str = Field(description="Name or id of the slot")
-    pickle_path: str | None = Field(None, description="A file to upload")
-    pickle_id: str | None = Field(None, description="A registered pickle; an explicit null disables the slot's upload")
-    docker_image: str | None = Field(None, description="For pickle_path: id, name or reference")
-    data_version: str | None = Field(None, description="For pickle_path: id or name")
+    pickle_path: str | None = Field(default=None, description="A file to upload")
+    pickle_id: str | None = Field(
+        default=None, description="A registered pickle; an explicit null disables the slot's upload"
+    )
+    docker_image: str | None = Field(default=None, description="For pickle_path: id, name or reference")
+    data_version: str | None = Field(default=None, description="For pickle_path: id or name")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -42,19 +42,20 @@ def convert(model: Any, features: Sequence[str] | None = None, network: Mapping[
 
 
 def compose(
-    bundles: Sequence[Bundle], pipeline: Mapping[str, Any] | None = None, weights: Sequence[float] | None = None
+    models: Sequence[Any], pipeline: Mapping[str, Any] | None = None, weights: Sequence[float] | None = None
 ) -> Bundle:
-    """One bundle of the models of several, with the steps of `pipeline` (all keys but features, models, network).
+    """One bundle of several models with the steps of `pipeline` (all its keys but features, models, network).
 
-    Steps that the bundles already have are not applied. Weights default to 1 each. Raises PipelineInvalid.
+    Each model is a bundle, whose own steps are not applied, or what `convert` takes. Weights default to 1 each.
+    Raises PipelineInvalid, and what `convert` does.
     """
     from bundle_core.composition import together
 
-    return together(bundles, {} if pipeline is None else dict(pipeline), weights)
+    return together(models, {} if pipeline is None else dict(pipeline), weights)
 
 
 def save(bundle: Bundle, path: Path) -> None:
-    """Write the bundle file (`.npz`, no pickle inside). Equal bundles give equal bytes in one Python version. Raises PackRefused."""
+    """Write the bundle file: `.npz`, no pickle inside, equal bytes for equal bundles. Raises PackRefused."""
     import pathlib
 
     from bundle_core import bundle as bundle_file

@@ -57,14 +57,15 @@ def single(model: Any, features: list[str] | None, network: dict[str, Any] | Non
     return compose([read], Pipeline(models=[ModelSource(path=name, features=features)]), Path())
 
 
-def together(bundles: Sequence[Bundle], steps: dict[str, Any], weights: Sequence[float] | None) -> Bundle:
-    """The models of several bundles under new steps; a bundle's weight multiplies those of its models."""
+def together(models: Sequence[Any], steps: dict[str, Any], weights: Sequence[float] | None) -> Bundle:
+    """Bundles, files and objects under new steps; a bundle's weight multiplies those of its models."""
     pipeline = check(steps)
     for key in ("features", "models", "network"):
         if key in steps:
             raise invalid(f"pipeline.{key}", "belongs to the bundles, which have it already")
-    if weights is not None and len(weights) != len(bundles):
-        raise invalid("weights", f"{len(weights)} weights for {len(bundles)} bundles")
+    if weights is not None and len(weights) != len(models):
+        raise invalid("weights", f"{len(weights)} weights for {len(models)} models")
+    bundles = [model if isinstance(model, Bundle) else single(model, None, None) for model in models]
     sources = [
         replace(source, weight=source.weight * weight)
         for bundle, weight in zip(bundles, weights or [1.0] * len(bundles), strict=True)

@@ -43,8 +43,7 @@ def test_a_model_goes_from_file_or_object_to_predictions_and_a_pickle(tmp_path: 
     model.booster_.save_model(tmp_path / "model.txt")
 
     from_file = bundle_core.convert(tmp_path / "model.txt")
-    from_object = bundle_core.convert(model)
-    bundle = bundle_core.compose([from_file, from_object], {"rank_each": "era", "rank": "era"}, weights=[3, 1])
+    bundle = bundle_core.compose([from_file, model], {"rank_each": "era", "rank": "era"}, weights=[3, 1])
     bundle_core.save(bundle, tmp_path / "model.npz")
     predictions = bundle_core.predict(bundle_core.load(tmp_path / "model.npz"), LIVE, benchmark_frame(LIVE))
     packed = bundle_core.pack(bundle, tmp_path / "model.pkl")
@@ -52,12 +51,13 @@ def test_a_model_goes_from_file_or_object_to_predictions_and_a_pickle(tmp_path: 
     raw = bundle_core.predict(from_file, LIVE)["prediction"]
     assert (raw.to_numpy() == model.predict(LIVE[names])).all()
     assert predictions["prediction"].equals(raw.groupby(LIVE["era"]).rank(pct=True))
+    assert bundle_core.predict(bundle_core.convert(model), LIVE)["prediction"].equals(raw)
     assert packed.size_bytes == (tmp_path / "model.pkl").stat().st_size
 
 
 def test_weights_and_steps_that_do_not_fit_are_refused() -> None:
     bundle = bundle_of({})
-    with pytest.raises(PipelineInvalid, match="1 weights for 2 bundles"):
+    with pytest.raises(PipelineInvalid, match="1 weights for 2 models"):
         bundle_core.compose([bundle, bundle], {}, weights=[1.0])
     with pytest.raises(PipelineInvalid, match=r"pipeline\.features"):
         bundle_core.compose([bundle], {"features": ["feature_a"]})

@@ -40,7 +40,7 @@ class Layer(ABC):
 class Network(Model):
     """The layers one after another; the last one leaves one column, the raw score.
 
-    X and every array are cast to `dtype` before anything is computed. Sums of products are the BLAS's, so raw scores
+    X and every array are cast to `dtype` before anything is computed but trees, which get X as it is. Sums of products are the BLAS's, so raw scores
     are equal to another library's up to the order of its additions.
     """
 
@@ -119,7 +119,7 @@ class Clip(Layer):
     high: float
 
     def outputs(self, inputs: int) -> int:
-        require(self.low <= self.high, f"clips to [{self.low}, {self.high}]")
+        require(-np.inf < self.low <= self.high < np.inf, f"clips to [{self.low}, {self.high}]")
         return inputs
 
 

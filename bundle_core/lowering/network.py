@@ -26,7 +26,7 @@ def lower_network(model: Network) -> dict[str, Any]:
 
 def _lower_layer(layer: Layer, dtype: str) -> dict[str, Any]:
     lowered = {field.name: _lower_value(getattr(layer, field.name), dtype) for field in dataclasses.fields(layer)}
-    return {"layer": _NAMES[type(layer)], **lowered}
+    return {"layer": _NAMES[type(layer)], "dtype": dtype, **lowered}
 
 
 def _lower_value(value: Any, dtype: str) -> Any:

@@ -15,15 +15,17 @@ def network_scores(lowered: dict[str, Any], X: npt.NDArray[Any]) -> npt.NDArray[
     """(n, F) -> (n,) raw scores in the network's dtype. Raises ValueError where a category is unknown."""
     scores = np.empty(len(X), lowered["dtype"])
     for start in range(0, len(X), ROWS_AT_ONCE):
-        # In one layout whatever the frame's is: BLAS adds in another order for another layout.
-        rows = X[start : start + ROWS_AT_ONCE].astype(lowered["dtype"], order="C")
-        scores[start : start + ROWS_AT_ONCE] = through(lowered["layers"], rows)[:, 0]
+        scores[start : start + ROWS_AT_ONCE] = through(lowered["layers"], X[start : start + ROWS_AT_ONCE])[:, 0]
     return scores
 
 
 def through(layers: list[dict[str, Any]], x: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """(n, inputs) -> (n, outputs) of a chain of layers; `x` itself is left as it is."""
     for layer in layers:
+        # Trees are fastest on small whole numbers. All else computes in the network's dtype, and in one layout whatever
+        # the frame's is: BLAS adds in another order for another layout.
+        if layer["layer"] not in ("columns", "trees", "parallel"):
+            x = np.ascontiguousarray(x, layer["dtype"])
         x = LAYER_FUNCTIONS[layer["layer"]](layer, x)
     return x
 
@@ -120,7 +122,7 @@ def products(layer: dict[str, Any], x: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def trees(layer: dict[str, Any], x: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The raw score of an ensemble, in the dtype of the network."""
-    return tree_scores(layer["ensemble"], x).astype(x.dtype)[:, np.newaxis]
+    return tree_scores(layer["ensemble"], x).astype(layer["dtype"])[:, np.newaxis]
 
 
 def parallel(layer: dict[str, Any], x: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -128,7 +130,7 @@ def parallel(layer: dict[str, Any], x: npt.NDArray[Any]) -> npt.NDArray[Any]:
     every = [through(branch, x) for branch in layer["branches"]]
     if layer["join"] == "concatenate":
         return np.concatenate(every, axis=1)
-    total = every[0]
+    total = every[0].astype(layer["dtype"])
     for branch in every[1:]:
         total = total + branch
     return total

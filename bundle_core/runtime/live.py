@@ -61,7 +61,8 @@ def matrix(
 
     Raises ValueError naming the columns that neither has.
     """
-    lacking = [name for name in names if name not in live_features.columns]
+    there = set(live_features.columns)
+    lacking = [name for name in names if name not in there]
     if not lacking:
         return select(live_features, names)
     known = [] if live_benchmark_models is None else benchmark_names(live_benchmark_models)

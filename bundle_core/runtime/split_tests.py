@@ -2,8 +2,8 @@
 
 `tests` is a dict of arrays. Comparisons: "column" (U,), the columns of X that are compared; "block_start", which of
 them are done together; "cut_start" (U+1,) and "cut" (D,), the cuts of each, rising; "cut_of_test" (K1,), rising, and
-"flags" (K1,) as in the IR: right if x > cut. Sets: "set_column", "set_number" and "set_flags" (K2,), "set_start" (G+1,),
-"set_member", "category_rounding".
+"flags" (K1,) as in the IR: right if x > cut. Sets: "set_column", "set_number" and "set_flags" (K2,), "set_start"
+(G+1,), "set_member", "category_rounding".
 
 A column's values are first replaced by codes: how many of its cuts are below x, so "x > cut number i" is "code > i".
 The m binary digits of the codes are bit planes, and the 2**m - 1 planes "code > i" come of them by one operation each.

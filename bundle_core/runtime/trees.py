@@ -14,17 +14,31 @@ from bundle_core.runtime.trees_gather import gather_scores
 from bundle_core.runtime.trees_leafwise import sum_leafwise
 from bundle_core.runtime.trees_oblivious import sum_oblivious
 
-ROWS_AT_ONCE = 6528
+MOST_ROWS_AT_ONCE = 6528
 """102 words of 64 rows: the working set of a chunk stays in the second level cache."""
+BYTES_AT_ONCE = 24_000_000
+"""What the answers of all tests, and values in another order or dtype, may take up for a chunk, each."""
 
 
 def tree_scores(lowered: dict[str, Any], X: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """(n, F) -> (n,) raw scores in the ensemble's sum dtype."""
     scores = np.empty(len(X), lowered["sum_dtype"])
     with np.errstate(all="ignore"):
-        for start in range(0, len(X), ROWS_AT_ONCE):
-            scores[start : start + ROWS_AT_ONCE] = _chunk_scores(lowered, X[start : start + ROWS_AT_ONCE])
+        rows = _rows_at_once(lowered, X)
+        for start in range(0, len(X), rows):
+            scores[start : start + rows] = _chunk_scores(lowered, X[start : start + rows])
         return finished(lowered, scores)
+
+
+def _rows_at_once(lowered: dict[str, Any], X: npt.NDArray[Any]) -> int:
+    bits = 8 * X.shape[1] * X.itemsize * (0 if X.T.flags.c_contiguous else 1)
+    if lowered["kernel"] == "gather":
+        special = lowered["special_tests"]
+        columns = X.shape[1] + len(special["flags"]) + len(special["set_flags"])
+        bits = max(bits, 8 * columns * max(4, X.itemsize))
+    else:
+        bits = max(bits, len(lowered["tests"]["flags"]) + len(lowered["tests"]["set_flags"]))
+    return max(64, min(MOST_ROWS_AT_ONCE, 8 * BYTES_AT_ONCE // max(1, bits) // 64 * 64))
 
 
 def _chunk_scores(lowered: dict[str, Any], X: npt.NDArray[Any]) -> npt.NDArray[Any]:

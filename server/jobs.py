@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import secrets
@@ -21,6 +22,8 @@ from server.errors import JobFailure, PickleMcpError
 Progress = Callable[[str], Awaitable[None]]
 Work = Callable[[Progress], Awaitable[BaseModel]]
 """The work of a job: says what it is doing through Progress, returns the tool's result."""
+
+logger = logging.getLogger(__name__)
 
 MAX_RUNNING = 8
 KEPT_SECONDS = 7 * 24 * 3600.0
@@ -141,9 +144,10 @@ class Jobs:
                 record.status = "cancelled"
         except PickleMcpError as failure:
             record.status, record.error = "failed", str(failure)
-        except BaseException:
+        except Exception:
+            # The boundary of a job: whatever it is, it must not take the server and the other jobs down.
+            logger.exception("job %s failed unexpectedly", record.id)
             record.status, record.error = "failed", "An unexpected error in the server; its log has the details."
-            raise
         finally:
             if record.status == "running":
                 record.status = "cancelled"

@@ -12,7 +12,6 @@ from typing import Any
 
 from bundle_core.pipeline import check as check_pipeline
 from bundle_core.pipeline import paths_of
-from bundle_core.report_page import render
 from bundle_core.reports import (
     CheckReport,
     CheckRequest,
@@ -25,6 +24,7 @@ from bundle_core.reports import (
 )
 from server.builds.failures import as_bundle_failure
 from server.errors import BundleFailure, InputError
+from server.reports.page import build_page
 from server.runners.interpreter import call
 from server.runners.owner import private_folder
 from server.runners.pins import pins_for
@@ -98,9 +98,8 @@ async def build(settings: Settings, request: BuildRequest, progress: Progress) -
         check = await _check(settings, request, venv, pack, convert, sample, progress)
         bundle, report = output.with_suffix(".npz"), output.with_suffix(".report.json")
         built = Built(output, bundle if convert else None, report, venv, pack, check, convert, script)
-        found = _report(built)
-        (stage / "report.json").write_text(json.dumps(found, indent=1))
-        (stage / "report.html").write_text(render(found), encoding="utf-8")
+        (stage / "report.json").write_text(json.dumps(_report(built), indent=1))
+        (stage / "report.html").write_text(build_page(built), encoding="utf-8")
         if convert is not None:
             Path(convert.bundle_path).replace(bundle)
         (stage / "report.json").replace(report)

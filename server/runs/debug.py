@@ -16,6 +16,7 @@ from server.errors import BundleFailure, EngineFailure, EnvironmentFailure, Inpu
 from server.files import sha256_of
 from server.images import find_image
 from server.inspection import read_fingerprint
+from server.reports.page import run_page
 from server.runners.container import run_in_container
 from server.runners.engine import local_image
 from server.runners.interpreter import call
@@ -62,6 +63,11 @@ class Debugged:
     why_runner: str
     proof: Proof
 
+    @property
+    def page_path(self) -> Path:
+        """The run's report page, beside its log."""
+        return self.report.log_path.with_name("report.html")
+
 
 async def debug_run(settings: Settings, proofs: Proofs, request: DebugRequest, progress: Progress) -> Debugged:
     """Run the pickle in the image's container, or in the venv that matches it, and record the outcome.
@@ -97,7 +103,9 @@ async def debug_run(settings: Settings, proofs: Proofs, request: DebugRequest, p
         when=time.time(),
     )
     proofs.record(proof)
-    return Debugged(image, data, report, request.limits, verdict, diagnosis, why, proof)
+    debugged = Debugged(image, data, report, request.limits, verdict, diagnosis, why, proof)
+    debugged.page_path.write_text(run_page(debugged), encoding="utf-8")
+    return debugged
 
 
 async def _run(

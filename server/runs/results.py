@@ -38,6 +38,7 @@ def run_result(run: Debugged) -> dict[str, Any]:
         "warnings": [*run.data.warnings, *_warnings(run, seconds_share, memory_share)],
         "log_tail": log_tail(report.log, LOG_LINES),
         "log_path": str(report.log_path),
+        "report_path": str(run.page_path),
     }
 
 

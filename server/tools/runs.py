@@ -30,6 +30,7 @@ class RunContainerDebugResult(JobResult):
     warnings: list[str] | None = None
     log_tail: str | None = None
     log_path: str | None = None
+    report_path: str | None = None
 
 
 @tool("Run a pickle in Numerai's container", writes=True, outside=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bundle_core.frontends import opened
 from bundle_core.frontends.sklearn_pipelines import COMPOSITIONS
 from bundle_core.sources import NativeSource
 
@@ -44,8 +47,6 @@ def _of_object(native: Any, X: npt.NDArray[Any]) -> Scores | str:
 def _lightgbm_file(path: Path, X: npt.NDArray[Any]) -> Scores:
     import lightgbm  # pyright: ignore[reportMissingImports]
 
-    from bundle_core.frontends import opened
-
     with opened(path) as stream:
         booster = lightgbm.Booster(model_str=stream.read().decode())
     return _lightgbm(booster, X)
@@ -55,14 +56,64 @@ def _lightgbm(booster: Any, X: npt.NDArray[Any]) -> Scores:
     return booster.predict(X.astype(np.float64), raw_score=True, num_threads=1)
 
 
+def _xgboost_file(path: Path, X: npt.NDArray[Any]) -> Scores:
+    import xgboost  # pyright: ignore[reportMissingImports]
+
+    booster = xgboost.Booster()
+    with opened(path) as stream:
+        booster.load_model(bytearray(stream.read()))
+    return _xgboost(booster, X, to_best_iteration=booster.attr("scikit_learn") is not None)
+
+
+def _xgboost_model(model: Any, X: npt.NDArray[Any]) -> Scores:
+    return _xgboost(model.get_booster(), X, to_best_iteration=True)
+
+
+def _xgboost(booster: Any, X: npt.NDArray[Any], *, to_best_iteration: bool = False) -> Scores:
+    import xgboost  # pyright: ignore[reportMissingImports]
+
+    best = booster.attr("best_iteration") if to_best_iteration else None
+    matrix = xgboost.DMatrix(X, feature_types=booster.feature_types, enable_categorical=True, nthread=1)
+    until = (0, 0 if best is None else int(best) + 1)
+    return booster.predict(matrix, output_margin=True, iteration_range=until, validate_features=False)
+
+
+def _catboost_file(path: Path, X: npt.NDArray[Any]) -> Scores:
+    import catboost  # pyright: ignore[reportMissingImports]
+
+    with opened(path) as stream, tempfile.NamedTemporaryFile() as plain:
+        content = stream.read()
+        plain.write(content)
+        plain.flush()
+        form = "cbm" if content.startswith(b"CBM1") else "json"
+        return _catboost(catboost.CatBoost().load_model(plain.name, format=form), X)
+
+
+def _catboost(model: Any, X: npt.NDArray[Any]) -> Scores:
+    return model.predict(X, prediction_type="RawFormulaVal", thread_count=1)
+
+
 def _sklearn(model: Any, X: npt.NDArray[Any]) -> Scores:
+    return model.predict(_named(model, X))
+
+
+def _sklearn_forest(model: Any, X: npt.NDArray[Any]) -> Scores:
+    # Several threads add the trees in the order in which they finish.
+    return _sklearn(copy.copy(model).set_params(n_jobs=1), X)
+
+
+def _sklearn_hist(model: Any, X: npt.NDArray[Any]) -> Scores:
+    return model._raw_predict(_named(model, X))
+
+
+def _named(model: Any, X: npt.NDArray[Any]) -> Any:
+    """X as a frame where the model was fitted on one, so that columns are selected by name."""
     names = getattr(model, "feature_names_in_", None)
     if names is None:
-        return model.predict(X)
-    # Columns are selected by name where the model was fitted on a frame.
+        return X
     import pandas as pd
 
-    return model.predict(pd.DataFrame(X, columns=names))
+    return pd.DataFrame(X, columns=names)
 
 
 def _torch(module: Any, X: npt.NDArray[Any]) -> Scores | str:
@@ -80,15 +131,25 @@ def _torch(module: Any, X: npt.NDArray[Any]) -> Scores | str:
 
 _OF_FILE: dict[str, Callable[[Path, npt.NDArray[Any]], Scores]] = {
     "LightGBM": _lightgbm_file,
+    "XGBoost": _xgboost_file,
+    "CatBoost": _catboost_file,
 }
 """By the first word of `Model.source`."""
 
 _OF_CLASS: dict[str, Callable[[Any, npt.NDArray[Any]], Scores | str]] = {
     "lightgbm.basic.Booster": _lightgbm,
     "lightgbm.sklearn.LGBMModel": _lightgbm,
+    "xgboost.core.Booster": _xgboost,
+    "xgboost.sklearn.XGBModel": _xgboost_model,
+    "catboost.core.CatBoost": _catboost,
     "sklearn.cross_decomposition._pls.PLSRegression": _sklearn,
     "sklearn.linear_model._base.LinearModel": _sklearn,
+    "sklearn.linear_model._stochastic_gradient.BaseSGDRegressor": _sklearn,
     "sklearn.neural_network._multilayer_perceptron.MLPRegressor": _sklearn,
+    "sklearn.tree._classes.DecisionTreeRegressor": _sklearn,
+    "sklearn.ensemble._forest.ForestRegressor": _sklearn_forest,
+    "sklearn.ensemble._gb.GradientBoostingRegressor": _sklearn,
+    "sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingRegressor": _sklearn_hist,
     **dict.fromkeys(COMPOSITIONS, _sklearn),
     "torch.nn.modules.module.Module": _torch,
 }

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle_core.errors import BundleInvalid, ModelRefused
+from bundle_core.frontends.subclasses import require_predict_of
 from bundle_core.ir.builder import TreeBuilder
 from bundle_core.ir.tree_ensemble import NAN_RIGHT, TreeEnsemble
 
@@ -55,7 +56,8 @@ def read(stream: BinaryIO) -> TreeEnsemble:
 
 
 def read_object(model: Any) -> TreeEnsemble:
-    """Read a fitted CatBoostRegressor or another CatBoost object. Raises ModelRefused if it is not fitted."""
+    """Read a CatBoostRegressor or another CatBoost. Raises ModelRefused if not fitted or with a predict of its own."""
+    require_predict_of("catboost", model)
     if not model.is_fitted():
         raise ModelRefused(f"The {type(model).__name__} is not fitted.", next_step="Fit the model and save it again.")
     with tempfile.TemporaryDirectory() as folder:

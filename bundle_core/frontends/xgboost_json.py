@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from bundle_core.errors import BundleInvalid, ModelRefused
 from bundle_core.frontends import ubjson
+from bundle_core.frontends.subclasses import require_predict_of
 from bundle_core.ir.builder import TreeBuilder
 from bundle_core.ir.tree_ensemble import CATEGORICAL, NAN_RIGHT, SET_RIGHT, TreeEnsemble
 
@@ -82,8 +83,9 @@ def read_booster(booster: Any) -> TreeEnsemble:
 def read_sklearn(model: Any) -> TreeEnsemble:
     """Read a fitted XGBRegressor or another XGBModel: like its `predict`, with the trees up to best_iteration.
 
-    Raises ModelRefused if it is not fitted or takes another value than NaN as missing.
+    Raises ModelRefused if it is not fitted, takes another value than NaN as missing, or has a predict of its own.
     """
+    require_predict_of("xgboost", model)
     booster = getattr(model, "_Booster", None)
     if booster is None:
         raise ModelRefused(f"The {type(model).__name__} is not fitted.", next_step="Fit the model and save it again.")

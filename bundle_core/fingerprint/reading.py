@@ -9,18 +9,17 @@ from typing import BinaryIO, Literal
 from bundle_core.fingerprint.bodies import catches_everything, draws_random_numbers, import_statements
 from bundle_core.fingerprint.bytecode import Code, minors_of, runs_on
 from bundle_core.fingerprint.contents import (
-    Names,
     code_of,
     embedded_objects,
     is_cloudpickle,
     is_standard_library,
-    replaces_signature,
-    top_object,
 )
 from bundle_core.fingerprint.kinds import gpu_objects, numpy_generation, pandas_generation, recognise
 from bundle_core.fingerprint.machine import Group, Limit, Machine, Malformed, Ref, Trace
+from bundle_core.fingerprint.names import Names
 from bundle_core.fingerprint.report import PYTHON_MINORS, Fingerprint, Import
 from bundle_core.fingerprint.stream import StreamEnds, read_opcodes
+from bundle_core.fingerprint.top import Top, top_object
 
 _MAX_IMPORTS = 200
 
@@ -57,10 +56,10 @@ def _fingerprint(file: BinaryIO, size: int) -> Fingerprint:
     codes = {id(made): code for made in trace.calls if (code := code_of(made))}
     fits = {key: minors_of(code) for key, code in codes.items()}
     candidates = tuple(minor for minor in PYTHON_MINORS if all(minor in fit for fit in fits.values()))
-    top_kind, top_name, top_code, is_method = top_object(trace.top) if complete else ("unknown", "", None, False)
-    executed = [top_code] if top_code else list(codes.values())
-    parameters = top_code.parameters[is_method:] if top_code else None
-    bodies = [(code, fit[0], code == top_code) for code, fit in zip(codes.values(), fits.values(), strict=True) if fit]
+    top = top_object(trace.top) if complete and not trace.forgot else Top("unknown")
+    names.without_identifiers(codes.values())
+    executed = [top.code] if top.code else list(codes.values())
+    bodies = [(code, fit[0], code == top.code) for code, fit in zip(codes.values(), fits.values(), strict=True) if fit]
     return Fingerprint(
         file_kind=kind,
         size_bytes=size,
@@ -76,10 +75,10 @@ def _fingerprint(file: BinaryIO, size: int) -> Fingerprint:
         cloudpickle_generation=_cloudpickle_generation(trace),
         numpy_generation=numpy_generation(trace),
         pandas_generation=pandas_generation(trace),
-        top_kind=top_kind,
-        top_name=top_name,
-        parameters=parameters,
-        signature_replaced=replaces_signature(trace.top),
+        top_kind=top.kind,
+        top_name=top.name,
+        parameters=top.parameters,
+        signature_replaced=top.signature_replaced,
         imports=_imports(trace, bodies),
         embedded=embedded_objects(trace),
         pandas_objects=tuple(sorted(f"{module}.{name}" for module, name in trace.refs if module.startswith("pandas."))),

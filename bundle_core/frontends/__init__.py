@@ -54,6 +54,7 @@ OBJECT_READERS: dict[str, Callable[[Any], Model]] = {
     "catboost.core.CatBoost": catboost_json.read_object,
     "sklearn.cross_decomposition._pls.PLSRegression": sklearn_linear.read_pls,
     "sklearn.linear_model._base.LinearModel": sklearn_linear.read,
+    "sklearn.linear_model._stochastic_gradient.BaseSGDRegressor": sklearn_linear.read,
     "sklearn.neural_network._multilayer_perceptron.MLPRegressor": sklearn_mlp.read,
     "sklearn.tree._classes.DecisionTreeRegressor": sklearn_trees.read_tree,
     "sklearn.ensemble._forest.RandomForestRegressor": sklearn_trees.read_forest,

@@ -1,5 +1,5 @@
 """Linear models of scikit-learn: all of `LinearModel` (LinearRegression, Ridge, Lasso, ElasticNet, HuberRegressor,
-BayesianRidge, LinearSVR, ... and their CV forms) and PLSRegression.
+BayesianRidge, LinearSVR, ... and their CV forms), SGDRegressor and PLSRegression.
 
 Whole-number features are computed with in the dtype of the coefficients, as scikit-learn does.
 """
@@ -15,7 +15,7 @@ from bundle_core.ir.network import Arithmetic, Linear, Network
 
 
 def read(model: Any) -> Network:
-    """A fitted LinearModel of one target. Raises ModelRefused for a classifier or several targets."""
+    """A fitted linear model of one target. Raises ModelRefused for a classifier or several targets."""
     require_fitted(model, "coef_")
     if hasattr(model, "classes_") or type(model).__name__.endswith("Classifier"):
         raise refused(model, "It is a classifier: its predictions are labels, not scores.")

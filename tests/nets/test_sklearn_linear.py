@@ -36,6 +36,7 @@ TARGET = target(FRAME)
         ("HuberRegressor", {}),
         ("BayesianRidge", {}),
         ("QuantileRegressor", {"alpha": 0.01}),
+        ("SGDRegressor", {}),
     ],
 )
 def test_a_linear_model_gives_what_scikit_learn_gives(name: str, parameters: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ def select(frame: pd.DataFrame, names: list[str]) -> npt.NDArray[Any]:
 
     The result may be a read-only view of the frame. Raises KeyError with the names that the frame does not have.
     """
-    positions = frame.columns.get_indexer(names)
+    positions = frame.columns.get_indexer(names)  # pyright: ignore[reportArgumentType]
     if (positions < 0).any():
         missing = [name for name, position in zip(names, positions, strict=True) if position < 0]
         raise KeyError(f"the frame has no columns {missing[:10]}{' and more' if len(missing) > 10 else ''}")

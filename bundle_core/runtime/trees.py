@@ -14,8 +14,8 @@ from bundle_core.runtime.trees_gather import gather_scores
 from bundle_core.runtime.trees_leafwise import sum_leafwise
 from bundle_core.runtime.trees_oblivious import sum_oblivious
 
-MOST_ROWS_AT_ONCE = 6528
-"""102 words of 64 rows: the working set of a chunk stays in the second level cache."""
+ROWS_AT_ONCE = 6528
+"""At most: 102 words of 64 rows, so that the working set of a chunk stays in the second level cache."""
 BYTES_AT_ONCE = 24_000_000
 """What the answers of all tests, and values in another order or dtype, may take up for a chunk, each."""
 
@@ -38,7 +38,7 @@ def _rows_at_once(lowered: dict[str, Any], X: npt.NDArray[Any]) -> int:
         bits = max(bits, 8 * columns * max(4, X.itemsize))
     else:
         bits = max(bits, len(lowered["tests"]["flags"]) + len(lowered["tests"]["set_flags"]))
-    return max(64, min(MOST_ROWS_AT_ONCE, 8 * BYTES_AT_ONCE // max(1, bits) // 64 * 64))
+    return max(64, min(ROWS_AT_ONCE, 8 * BYTES_AT_ONCE // max(1, bits) // 64 * 64))
 
 
 def _chunk_scores(lowered: dict[str, Any], X: npt.NDArray[Any]) -> npt.NDArray[Any]:

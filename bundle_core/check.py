@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bundle_core import bundle, contract, synthetic
-from bundle_core.describe import columns_read, describe
-from bundle_core.fingerprint import read as read_fingerprint
+from bundle_core import contract, synthetic
 from bundle_core.frames import read_frame
 from bundle_core.reports import CheckReport, CheckRequest, Finding
+from bundle_core.run_rows import columns_needed
 
 _ONE_CPU = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -60,7 +59,8 @@ def check(request: CheckRequest) -> CheckReport:
 
 def _data(request: CheckRequest) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The sample and its benchmarks; what is not given is synthetic, with the columns that the pickle reads."""
-    features, columns = _columns_read(request)
+    features, columns = columns_needed(Path(request.pickle_path), request.bundle_path)
+    features, columns = request.features or features, request.benchmark_columns or columns
     if request.sample is None:
         return (
             synthetic.live_features(features, request.rows),
@@ -70,19 +70,6 @@ def _data(request: CheckRequest) -> tuple[pd.DataFrame, pd.DataFrame]:
     if request.benchmarks is not None:
         return live, read_frame(Path(request.benchmarks))
     return live, synthetic.benchmarks_of(live, columns)
-
-
-def _columns_read(request: CheckRequest) -> tuple[list[str], list[str]]:
-    """Columns of the features and of the benchmarks, as far as they are known."""
-    if request.bundle_path is not None:
-        held = bundle.load(Path(request.bundle_path))
-        columns = describe(held).benchmarks
-        return [name for name in columns_read(held) if name not in columns], columns
-    fingerprint = read_fingerprint(Path(request.pickle_path))
-    return (
-        request.features or list(fingerprint.features),
-        request.benchmark_columns or list(fingerprint.benchmark_columns),
-    )
 
 
 def _measure(

@@ -20,11 +20,10 @@ def write_rows(request: RowsRequest) -> RowsReport:
 
     With `dataset` given, the benchmarks alone, for its ids. Raises DataInvalid for an unreadable dataset.
     """
-    features, columns = _columns(request)
+    features, columns = columns_needed(Path(request.pickle_path), request.bundle_path)
     if request.dataset_output is None:
         live = read_frame(Path(request.dataset or ""))
-        benchmarks = synthetic.live_benchmark_models(columns, len(live))
-        benchmarks = benchmarks.set_axis(live.index[: len(benchmarks)])
+        benchmarks = synthetic.benchmarks_of(live, columns)
     else:
         live = synthetic.live_features(features, request.rows)
         benchmarks = synthetic.live_benchmark_models(columns, request.rows)
@@ -54,10 +53,11 @@ def judge_csv(request: VerdictRequest) -> VerdictReport:
     )
 
 
-def _columns(request: RowsRequest) -> tuple[list[str], list[str]]:
-    if request.bundle_path is not None:
-        held = bundle.load(Path(request.bundle_path))
+def columns_needed(pickle_path: Path, bundle_path: str | None) -> tuple[list[str], list[str]]:
+    """Names of the features and of the benchmarks that the bundle, else the pickle, reads."""
+    if bundle_path is not None:
+        held = bundle.load(Path(bundle_path))
         columns = describe(held).benchmarks
         return [name for name in columns_read(held) if name not in columns], columns
-    fingerprint = read_fingerprint(Path(request.pickle_path))
+    fingerprint = read_fingerprint(pickle_path)
     return list(fingerprint.features), list(fingerprint.benchmark_columns)

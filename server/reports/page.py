@@ -70,7 +70,7 @@ def run_page(run: Debugged) -> str:
         cards.append(_card("Numerai's rules", _findings(run.verdict.contract)))
     limits = (run.limits.timeout_seconds, float(run.limits.memory_mb))
     cards.append(_card("Limits", _limits(report.seconds, report.peak_memory_mb, *limits)))
-    return _page(report.log_path.parent.name, "Run", cards)
+    return _page(run.pickle.name, "Run", cards)
 
 
 def _limits(

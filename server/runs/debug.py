@@ -53,6 +53,7 @@ class DebugRequest:
 class Debugged:
     """One run with everything that is known of it."""
 
+    pickle: Path
     image: DockerImage
     data: RunData
     report: RunReport
@@ -103,7 +104,7 @@ async def debug_run(settings: Settings, proofs: Proofs, request: DebugRequest, p
         when=time.time(),
     )
     proofs.record(proof)
-    debugged = Debugged(image, data, report, request.limits, verdict, diagnosis, why, proof)
+    debugged = Debugged(pickle, image, data, report, request.limits, verdict, diagnosis, why, proof)
     debugged.page_path.write_text(run_page(debugged), encoding="utf-8")
     return debugged
 

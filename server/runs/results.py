@@ -52,7 +52,7 @@ def _where(run: Debugged) -> str:
     if run.report.runner == "venv":
         return f"in the venv that matches {run.image.reference}, not in a container ({run.why_runner}),"
     kind = "a stand-in of the image" if run.report.stand_in else "the image"
-    return f"in {kind} {run.image.reference}"
+    return f"in {kind} {run.image.reference} ({run.why_runner})"
 
 
 def _next(run: Debugged) -> str:

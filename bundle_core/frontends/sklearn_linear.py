@@ -30,19 +30,17 @@ def read(model: Any) -> Network:
 
 def read_pls(model: Any) -> Network:
     """A fitted PLSRegression of one target: centered columns, then a linear model."""
-    require_fitted(model, "coef_")
+    require_fitted(model, "y_loadings_")
     require_library_method(model, "predict")
+    loadings = np.asarray(model.y_loadings_, np.float64)
+    if len(loadings) != 1:
+        raise refused(model, f"It predicts {len(loadings)} targets; only models of one target are converted.")
     mean = np.asarray(model._x_mean, np.float64)
-    coefficients = np.asarray(model.coef_, np.float64)
-    if coefficients.shape != (1, len(mean)):
-        raise refused(
-            model,
-            f"Its coefficients have the shape {coefficients.shape}, not (1, {len(mean)}): it has several targets, or "
-            "scikit-learn is older than 1.3.",
-        )
+    # Whether coef_ is of the scaled columns depends on scikit-learn's version; these do not.
+    weight = np.dot(model.x_rotations_, loadings.T) * model._y_std / np.asarray(model._x_std)[:, np.newaxis]
     layers = (
         Arithmetic("subtract", mean),
-        Linear(weight=coefficients.T.copy(), bias=np.asarray(model.intercept_, np.float64).reshape(-1)),
+        Linear(weight=weight, bias=np.asarray(model._y_mean, np.float64).reshape(-1)),
     )
     return network(model, len(mean), layers, "float64")
 

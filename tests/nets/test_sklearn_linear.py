@@ -6,6 +6,9 @@ layout with the same BLAS. Elsewhere, and in nets, sums come in another order: 1
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ import pytest
 
 from bundle_core.errors import ModelRefused
 from bundle_core.frontends import read_object
+from tests.bundle.commands import report
 from tests.nets.training_data import NAMES, apart, features, reread, scores, sk, target
 
 pytestmark = [pytest.mark.requires("sklearn"), pytest.mark.filterwarnings("ignore:Stochastic Optimizer")]
@@ -47,6 +51,23 @@ def test_a_linear_model_gives_what_scikit_learn_gives(name: str, parameters: dic
 def test_partial_least_squares_are_centered_first() -> None:
     model = sk("cross_decomposition.PLSRegression", n_components=3).fit(FRAME + 100, TARGET)
     assert apart(model, FRAME + 100) < ROUNDING
+
+
+@pytest.mark.requires("python:3.10")
+def test_an_older_scikit_learn_is_read_as_it_computes(image_python: Callable[..., Path], tmp_path: Path) -> None:
+    """Before 1.5 the coefficients of PLSRegression were those of the scaled columns."""
+    train = """
+import pickle, numpy as np
+from sklearn.cross_decomposition import PLSRegression
+x = np.random.default_rng(0).integers(0, 5, (500, 4)) * np.array([1.0, 2, 3, 4])
+model = PLSRegression(2).fit(x, x @ np.array([0.1, 0.2, -0.1, 0.05]))
+open("model.pkl", "wb").write(pickle.dumps(model))
+"""
+    old = image_python("3.10", "scikit-learn==1.3.2", "joblib")
+    subprocess.run([old, "-c", train], cwd=tmp_path, check=True)
+    request = {"output": "model.npz", "base_dir": str(tmp_path), "model_path": "model.pkl", "features": list("abcd")}
+    parity = report("convert", request, old)["parity"]
+    assert parity["max_abs_diff"] < ROUNDING
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "identity"])
@@ -98,7 +119,7 @@ def test_a_subclass_with_its_own_predict_is_refused() -> None:
     ("name", "reason"),
     [
         ("linear_model.Ridge", "predicts 2 targets"),
-        ("cross_decomposition.PLSRegression", "several targets"),
+        ("cross_decomposition.PLSRegression", "predicts 2 targets"),
         ("neural_network.MLPRegressor", "predicts 2 targets"),
     ],
 )

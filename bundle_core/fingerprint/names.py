@@ -35,7 +35,7 @@ class Names:
         if isinstance(text, bytes):
             # numpy keeps texts of fixed width as four bytes a character.
             text = (text.replace(b"\0\0\0", b"") if b"\0\0\0" in text[:64] else text).decode("latin-1")
-            if not text[:32].replace("\0", "").isprintable():
+            if not "".join(text[:32].replace("\0", "").split()).isprintable():
                 return
         if "feature_" in text and len(self.features) < MAX_NAMES:
             found = _FEATURE.findall(text)[:MAX_NAMES]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from bundle_core.fingerprint import Fingerprint
+from server.diagnosis.packages import provides
 
 Stage = Literal["run", "numerai", "upload"]
 
@@ -45,6 +46,13 @@ class Evidence:
     missing_benchmarks: Sequence[str] = ()
     """Benchmark columns that the pickle names and the data version lacks."""
     data_version_is_current: bool | None = None
+
+    @property
+    def text(self) -> str:
+        """All words: the log, the API's answer, the statuses' descriptions."""
+        parts = (self.log, self.api_error, *(description for _, description in self.statuses))
+        return "\n".join(part for part in parts if part)
+
     runner: Literal["docker", "venv"] | None = None
 
 
@@ -77,6 +85,9 @@ def _all_facts(evidence: Evidence) -> Iterator[tuple[str, str]]:
         yield f"status:{status}", f"Numerai's status: {status}."
     for finding in evidence.contract:
         yield f"contract:{finding.id}", f"{finding.cause} {finding.evidence}".strip()
+    lacking = re.search(r"No module named '(\w+)", evidence.text)
+    if lacking and evidence.runner == "venv" and evidence.pins and provides(evidence.pins, lacking[1]):
+        yield "lacking:venv", f"The image has {lacking[1]}; the venv does not."
     if evidence.missing_benchmarks:
         yield "benchmarks:missing", f"Not in the data version: {', '.join(evidence.missing_benchmarks[:5])}."
     if evidence.data_version_is_current is not None:
@@ -103,10 +114,10 @@ def _run_facts(evidence: Evidence) -> Iterator[tuple[str, str]]:
         yield f"csv:{'written' if evidence.csv_written else 'missing'}", "No predictions CSV was written."
     if evidence.runner:
         yield f"runner:{evidence.runner}", f"It ran in the {evidence.runner} runner."
-    if evidence.log:
-        generated = re.search(r"^.*Generated \d+ predictions", evidence.log, re.M)
+    if evidence.text:
+        generated = re.search(r"^.*Generated \d+ predictions", evidence.text, re.M)
         yield f"generated:{'yes' if generated else 'no'}", "The log has no line 'Generated N predictions'."
-        reached = "predict" if re.search(r"Predicting on \d+ rows", evidence.log) else "load"
+        reached = "predict" if re.search(r"Predicting on \d+ rows", evidence.text) else "load"
         yield (
             f"reached:{reached}",
             "The run got as far as predict." if reached == "predict" else "The run ended at load.",

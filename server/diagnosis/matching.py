@@ -46,13 +46,11 @@ class _Match:
 def diagnose(evidence: Evidence) -> list[Diagnosis]:
     """What explains the failure, best first; never empty: an unknown failure says so with the lines that matter."""
     facts = facts_of(evidence)
-    texts = [evidence.log, evidence.api_error, *(description for _, description in evidence.statuses)]
-    text = "\n".join(part for part in texts if part)
-    matches = [match for entry in catalogue() if (match := _match(entry, facts, text))]
+    matches = [match for entry in catalogue() if (match := _match(entry, facts, evidence.text))]
     # Sorting is stable: among equals the catalogue's order decides.
     matches.sort(key=lambda match: -match.score)
     if not matches:
-        return [_unknown(facts, text)]
+        return [_unknown(facts, evidence.text)]
     return [_diagnosis(match, facts, evidence) for match in matches[:5]]
 
 

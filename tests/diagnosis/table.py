@@ -18,8 +18,9 @@ import pandas as pd
 
 from bundle_core import contract
 from bundle_core.fingerprint import read
-from server.diagnosis import Diagnosis, Evidence, diagnose
+from server.diagnosis import Diagnosis, Evidence, Finding, diagnose, judge
 from server.runners.container import run_in_container
+from server.runners.pins import Pins
 from server.runners.types import DockerImage, Limits, RunReport, RunRequest
 from server.runners.venv_run import run_in_venv
 from tests.conftest import RUNTIMES, make_test_venv, missing
@@ -152,7 +153,9 @@ LOAD = [
     Case(
         "an Index of pandas 3",
         "pandas_objects",
-        'import pandas as pd\nNAMES = pd.Index(["feature_one"])\n' + BODY + "return live_features[NAMES]\n",
+        'import pandas as pd\npd.set_option("mode.string_storage", "python")\nNAMES = pd.Index(["feature_one"])\n'
+        + BODY
+        + "return live_features[NAMES]\n",
         ("3.12", "pandas==3.1.1"),
     ),
     _writes("a dict", "not_callable", "import pickle\npickle.dump({'weights': [1.0]}, open(path, 'wb'))\n"),
@@ -214,6 +217,7 @@ RUN = [
     _body("sys.exit(0)", "exited_itself", "import sys", "sys.exit(0)"),
     _body("os._exit(0)", "exited_itself", "import os", "os._exit(0)"),
     _body("a crash in C", "segfault_in_library", "import ctypes", "return ctypes.string_at(0)"),
+    _body("a package that only the venv lacks", "venv_lacks_package", "import lightgbm", "return lightgbm.Booster()"),
     _body("an exception of one's own", "exception_in_predict", 'raise RuntimeError("no luck")'),
     _body("a TypeError of one's own", "exception_in_predict", "return len(3)"),
     _body("more memory than there is", "out_of_memory", "import numpy as np", "return np.ones((1 << 42,))"),
@@ -241,11 +245,35 @@ CONTAINER = [
         "a crash in the container", "segfault_in_library", "import ctypes", "return ctypes.string_at(0)", container=True
     ),
 ]
+SEEN_BEFORE = {
+    "wrong_python",
+    "cloudpickle_too_new",
+    "numpy_major",
+    "own_module_missing",
+    "main_reference",
+    "package_missing_in_predict",
+    "not_a_pickle",
+    "not_callable",
+    "wrong_arity",
+}
+"""Diagnoses that inspecting the pickle tells before any run."""
 CASES = [*WRONG_PYTHON, *LOAD, *RUN, *CONTAINER]
 
 
-def found_by(case: Case, interpreters: Interpreters, folder: Path) -> Diagnosis | None:
-    """Build and run the case in `folder`; the first diagnosis, None where the run and its output are fine."""
+@dataclass(frozen=True)
+class Outcome:
+    """The first diagnosis, None where the run and its output are fine; and what was said before the run."""
+
+    diagnosis: Diagnosis | None
+    warned: tuple[Finding, ...]
+
+    @property
+    def must_fail(self) -> bool:
+        return any(finding.verdict == "will_fail" for finding in self.warned)
+
+
+def run_case(case: Case, interpreters: Interpreters, folder: Path) -> Outcome:
+    """Build the case's pickle in `folder`, judge it, run it, and diagnose the failure."""
     pickle = folder / "model.pkl"
     script = folder / "build.py"
     script.write_text(f"path = {str(pickle)!r}\n{case.script}{case.write}")
@@ -255,6 +283,10 @@ def found_by(case: Case, interpreters: Interpreters, folder: Path) -> Diagnosis 
     output.mkdir()
     request = RunRequest(pickle, folder / "live.parquet", folder / "benchmarks.parquet", output, case.limits)
     report = anyio.run(_run, case, request, interpreters)
+    pins = dict(line.split("==") for line in (RUNTIMES / f"py{case.run_on[0]}.txt").read_text().split())
+    fingerprint = read(pickle)
+    image = DockerImage(None, "", f"numerai_predict_py_{case.run_on[0].replace('.', '_')}", "a78dedd")
+    warned = tuple(judge(fingerprint, image, Pins(case.run_on[0], pins, "shipped")))
     refused = []
     if report.predictions_csv is not None:
         predictions = pd.read_csv(report.predictions_csv)
@@ -263,22 +295,21 @@ def found_by(case: Case, interpreters: Interpreters, folder: Path) -> Diagnosis 
         live = pd.read_parquet(folder / "live.parquet")
         refused = [finding for finding in contract.check(predictions, live.index) if finding.severity == "refused"]
         if not refused:
-            return None
-    pins = dict(line.split("==") for line in (RUNTIMES / f"py{case.run_on[0]}.txt").read_text().split())
+            return Outcome(None, warned)
     evidence = Evidence(
         log=report.log,
         exit_code=report.exit_code,
         oom_killed=report.oom_killed,
         timed_out=report.timed_out,
         stage="run",
-        fingerprint=read(pickle),
+        fingerprint=fingerprint,
         image_python=case.run_on[0],
         pins=pins,
         contract=refused,
         csv_written=report.predictions_csv is not None,
         runner=report.runner,
     )
-    return diagnose(evidence)[0]
+    return Outcome(diagnose(evidence)[0], warned)
 
 
 async def _run(case: Case, request: RunRequest, interpreters: Interpreters) -> RunReport:
@@ -309,19 +340,23 @@ def main() -> None:
             continue
         folder = Path(tempfile.mkdtemp())
         try:
-            found = found_by(case, lambda minor, *packages: make_test_venv(venvs, minor, packages), folder)
+            outcome = run_case(case, lambda minor, *packages: make_test_venv(venvs, minor, packages), folder)
         finally:
             shutil.rmtree(folder)
         ran += 1
-        ok = is_expected(case, found)
+        ok = is_expected(case, outcome)
         right += ok
-        print(f"{'right' if ok else 'WRONG':8} {case.name}: {found.id if found else 'fine'}", flush=True)
+        print(
+            f"{'right' if ok else 'WRONG':8} {case.name}: {outcome.diagnosis.id if outcome.diagnosis else 'fine'}",
+            flush=True,
+        )
     print(f"{right} of {ran} diagnosed right ({right / max(ran, 1):.0%})")
     sys.exit(right != ran)
 
 
-def is_expected(case: Case, found: Diagnosis | None) -> bool:
+def is_expected(case: Case, outcome: Outcome) -> bool:
     """Whether the diagnosis is the case's."""
+    found = outcome.diagnosis
     if found is None or case.expected is None:
         return found is None and case.expected is None
     # Entries of one cause share the beginning of their ids: wrong_python, wrong_python_segfault.

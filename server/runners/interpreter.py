@@ -106,5 +106,8 @@ def _answer(python: Path, command: str, result: ChildResult, timeout_seconds: fl
     )
 
 
-def _last_lines(text: str, count: int = 12) -> str:
-    return "\n".join(text.splitlines()[-count:])
+def _last_lines(text: str, count: int = 6) -> str:
+    """What a library said last; of a traceback the exception alone."""
+    lines = text.splitlines()
+    traced = any(line.startswith("Traceback ") for line in lines)
+    return "\n".join(lines[-1:] if traced else lines[-count:])

@@ -67,16 +67,17 @@ async def installed_python(minor: str, *, environ: Mapping[str, str] = os.enviro
     return await _of_uv(minor)
 
 
-async def run_uv(*arguments: str | Path, timeout_seconds: float, cwd: Path | None = None) -> ChildResult:
+async def run_uv(*arguments: str | Path, timeout_seconds: float) -> ChildResult:
     """Run the uv that was installed with the server, with the environment of installs."""
+    command, env = [uv.find_uv_bin(), *arguments], child_environment(installs=True)
     with private_folder() as elsewhere:
         # uv reads settings from the folder it runs in; the workspace's are not ours.
-        return await run_child(
-            [uv.find_uv_bin(), *arguments],
-            env=child_environment(installs=True),
-            cwd=cwd or elsewhere,
-            timeout_seconds=timeout_seconds,
-        )
+        result = await run_child(command, env=env, cwd=elsewhere, timeout_seconds=timeout_seconds)
+        if result.exit_code and b"certificate" in result.stderr:
+            # A proxy that opens TLS is known to the system's store, not to the roots that uv brings.
+            env["UV_NATIVE_TLS"] = "1"
+            result = await run_child(command, env=env, cwd=elsewhere, timeout_seconds=timeout_seconds)
+    return result
 
 
 async def _of_uv(minor: str) -> Python | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from server.errors import EnvironmentFailure
-from server.runners.pythons import find_python
+from server.runners.pythons import find_python, run_uv
 
 OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -59,3 +59,15 @@ async def test_where_there_is_none_the_error_says_how_to_get_one(
     with pytest.raises(EnvironmentFailure, match=r"no Python 3\.13") as caught:
         await find_python("3.13", environ={"PYENV_ROOT": str(tmp_path), "PATH": str(tmp_path)})
     assert "pyenv install 3.13" in caught.value.next_step
+
+
+async def test_packages_come_also_where_only_the_systems_store_knows_the_certificates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    install = ("pip", "install", "--python", sys.executable, "--target", tmp_path / "target", "toolz")
+    installed = await run_uv(*install, timeout_seconds=60)
+    assert installed.exit_code == 0, installed.stderr
+    assert (tmp_path / "target" / "toolz").is_dir()

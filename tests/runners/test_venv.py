@@ -128,6 +128,12 @@ async def test_a_folder_that_is_no_venv_of_ours_is_never_touched(make: Make, tmp
     assert report.installed == PINNED
 
 
+async def test_a_place_that_cannot_be_written_is_named(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EnvironmentFailure, match="cannot be put at"):
+        await make(tmp_path / "file" / "venv")
+
+
 @pytest.mark.parametrize(
     "package", ["-r secrets.txt", "--index-url=https://x", "https://x/y.whl", "./here", "a @ b", ""]
 )

@@ -67,5 +67,5 @@ def add_indexed(
     values[0] = total
     for t in range(len(index)):
         # mode="wrap" spares numpy a check of the indices, which are in range.
-        np.take(leaves[t], index[t], out=values[t + 1], mode="wrap")
+        leaves[t].take(index[t], out=values[t + 1], mode="wrap")
     np.add.reduce(values, axis=0, out=total)

@@ -72,7 +72,7 @@ def _take_small(
     above = _thermometer(binary_digits(codes, HIGHEST_SMALL_VALUE.bit_length()))
     level = cut.astype(np.intp)
     which = np.clip(level, 0, HIGHEST_SMALL_VALUE - 1) * len(values) + column
-    np.take(above.reshape(-1, words), which, axis=0, out=planes, mode="clip")
+    above.reshape(-1, words).take(which, axis=0, out=planes, mode="clip")
     if level.min() < 0 or level.max() >= HIGHEST_SMALL_VALUE:
         planes[level < 0] = np.uint64(0xFFFFFFFFFFFFFFFF)
         planes[level >= HIGHEST_SMALL_VALUE] = np.uint64(0)
@@ -103,7 +103,7 @@ def _take_coded(
         level = cut - starts[column] - first
         some = slice(*np.searchsorted(level, [0, MOST_CUTS_IN_A_CODE])) if most > MOST_CUTS_IN_A_CODE else slice(None)
         which = level[some] * len(values) + column[some]
-        np.take(above.reshape(-1, words), which, axis=0, out=planes[some], mode="clip")
+        above.reshape(-1, words).take(which, axis=0, out=planes[some], mode="clip")
 
 
 def _count_by_comparing(

@@ -70,7 +70,7 @@ def _walk_block(
     for level in range(levels):
         width = 1 << level
         test = right[:width]
-        np.take(tests, nodes[width - 1 : 2 * width - 1], axis=0, out=test, mode="clip")
+        tests.take(nodes[width - 1 : 2 * width - 1], axis=0, out=test, mode="clip")
         if level == 0:
             planes[0] = test[0]
             if levels > 1:
@@ -101,9 +101,9 @@ def _descend(
         width = 1 << below
         offsets = np.ascontiguousarray(nodes[width - 1 : 2 * width - 1].T).astype(np.intp) * row_bytes
         for t in range(trees):
-            np.take(offsets[t], index[t], out=address[t], mode="wrap")
+            offsets[t].take(index[t], out=address[t], mode="wrap")
         np.add(address, byte_of_row, out=address)
-        bit = np.take(as_bytes, address, mode="wrap").astype(np.uint16)
+        bit = as_bytes.take(address, mode="wrap").astype(np.uint16)
         np.right_shift(bit, bit_of_row, out=bit)
         np.left_shift(bit, below, out=bit)
         np.bitwise_and(bit, width, out=bit)

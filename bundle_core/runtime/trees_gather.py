@@ -33,8 +33,8 @@ def gather_scores(lowered: dict[str, Any], X: npt.NDArray[Any]) -> npt.NDArray[A
             nodes["nan_right"] = np.zeros(len(link), np.bool_)
             nodes["nan_right"][is_split] = lowered["nan_right"][some]
         leaf_of_node = np.cumsum(~is_split) + (leaf - 1)
-        arrived = np.take(leaf_of_node, _arrival(nodes, values.reshape(-1), len(X)))
-        leaves = np.take(lowered["leaves"], arrived)
+        arrived = leaf_of_node.take(_arrival(nodes, values.reshape(-1), len(X)))
+        leaves = lowered["leaves"].take(arrived)
         if "linear" in lowered:
             leaves = linear_values(lowered["linear"], lowered["leaf_number"][arrived], leaves, X)
         total += leaves
@@ -83,19 +83,19 @@ def _arrival(nodes: dict[str, Any], values: npt.NDArray[Any], length: int) -> np
     levels = 0
     while True:
         if levels % LEVELS_BETWEEN_CHECKS == 0:
-            going = np.take(nodes["is_split"], node)
+            going = nodes["is_split"].take(node)
             remaining = np.count_nonzero(going)
             if remaining < 0.75 * len(rows):
                 arrived[rows] = node
                 rows, node = rows[going], node[going]
             if not remaining:
                 return arrived
-        place = np.take(nodes["offset"], node, mode="wrap")
+        place = nodes["offset"].take(node, mode="wrap")
         np.add(place, rows, out=place)
-        x = np.take(values, place, mode="wrap")
-        right = x > np.take(nodes["cut"], node, mode="wrap")
+        x = values.take(place, mode="wrap")
+        right = x > nodes["cut"].take(node, mode="wrap")
         if "nan_right" in nodes:
-            right |= np.isnan(x) & np.take(nodes["nan_right"], node, mode="wrap")
-        node = np.take(nodes["child"], node, mode="wrap")
+            right |= np.isnan(x) & nodes["nan_right"].take(node, mode="wrap")
+        node = nodes["child"].take(node, mode="wrap")
         np.add(node, right, out=node)
         levels += 1

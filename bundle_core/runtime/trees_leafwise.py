@@ -42,7 +42,7 @@ def sum_leafwise(lowered: dict[str, Any], tests: npt.NDArray[np.uint64], total: 
         )
         planes = empty_planes(workspace, depth, block)
         chosen = lowered["key_plane"][key : key + planes_needed].astype(np.intp)
-        np.take(pool, chosen, axis=0, out=keys[:planes_needed], mode="clip")
+        pool.take(chosen, axis=0, out=keys[:planes_needed], mode="clip")
         starts = np.cumsum(key_size) - key_size
         out = planes[:depth].reshape(depth * block, words)
         np.bitwise_xor.reduceat(keys[:planes_needed], starts, axis=0, out=out)
@@ -70,13 +70,13 @@ def _walk_levels(
     for level in range(len(sizes)):
         size, left = sizes[level], lefts[level]
         right = pool[plane : plane + size]
-        np.take(tests, test[split : split + size], axis=0, out=right, mode="clip")
+        tests.take(test[split : split + size], axis=0, out=right, mode="clip")
         goes_left = pool[plane + size : plane + size + left]
         if level == 0:
             np.invert(right[:left], out=goes_left)
         else:
             reached = masks[:size]
-            np.take(pool, mask[split : split + size], axis=0, out=reached, mode="clip")
+            pool.take(mask[split : split + size], axis=0, out=reached, mode="clip")
             np.bitwise_and(reached, right, out=right)
             np.bitwise_xor(reached[:left], right[:left], out=goes_left)
         split, plane = split + size, plane + size + left

@@ -23,5 +23,5 @@ def sum_oblivious(lowered: dict[str, Any], tests: npt.NDArray[np.uint64], total:
     for start in range(0, trees, TREES_IN_A_BLOCK):
         some = level_tests[:, start : start + TREES_IN_A_BLOCK].astype(np.intp)
         planes = empty_planes(workspace, depth, some.shape[1])
-        np.take(tests, some, axis=0, out=planes[:depth], mode="clip")
+        tests.take(some, axis=0, out=planes[:depth], mode="clip")
         add_leaves(workspace, leaf_numbers(workspace, planes, depth), leaves[start : start + some.shape[1]], total)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bundle_core.amalgam import runtime_namespace
 from bundle_core.atomic import write_atomically
 from bundle_core.bundle import Bundle
 from bundle_core.describe import describe
@@ -19,6 +18,7 @@ from bundle_core.errors import PackRefused
 from bundle_core.fingerprint import read
 from bundle_core.plan import make_plan
 from bundle_core.reports import Description, PackReport
+from bundle_core.runtime_by_value import runtime_namespace
 
 PROTOCOL = 4
 """Numpy 1.26 reads numpy 2's arrays at protocol 4, not at 5."""
@@ -29,7 +29,7 @@ def pack(bundle: Bundle, output: Path) -> PackReport:
 
     Raises PackRefused where the output cannot be written.
     """
-    return store(pickled(runtime_namespace()["build"](make_plan(bundle))), output, describe(bundle))
+    return store(pickled(runtime_namespace("predict")["build"](make_plan(bundle))), output, describe(bundle))
 
 
 def pickled(predict: Callable[..., Any], watch: Callable[[object], None] | None = None) -> bytes:

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from bundle_core.amalgam import runtime_namespace
 from bundle_core.bundle import load, save
 from bundle_core.plan import make_plan
 from bundle_core.runtime.predict import build
+from bundle_core.runtime_by_value import runtime_namespace
 from tests.bundle.commands import ROOT, refusal, report
 from tests.bundle.small_models import additive_model, benchmark_frame, bundle_of, live_frame
 
@@ -108,11 +108,13 @@ def test_the_pickle_has_no_path_and_no_import_of_ours(bundle: Path, tmp_path: Pa
     assert max(opcode.proto for opcode, _, _ in pickletools.genops(content)) <= 4
 
 
-def test_the_runtime_defines_each_name_once_and_no_class() -> None:
-    namespace = runtime_namespace()
-    own = [value for value in namespace.values() if getattr(value, "__module__", "") == "numerai_bundle"]
-    assert "build" in namespace
+def test_the_runtime_is_plain_functions_that_are_no_importable_modules() -> None:
+    namespace = runtime_namespace("predict")
+    own = [value for value in namespace.values() if getattr(value, "__module__", "").startswith("numerai_bundle")]
+    assert namespace["build"] in own
+    assert namespace["raw_scores"] in own
     assert all(type(value).__name__ == "function" for value in own)
+    assert not any(name.startswith("numerai_bundle") for name in sys.modules)
 
 
 def test_what_cannot_be_written_is_refused(bundle: Path, tmp_path: Path) -> None:

@@ -33,6 +33,10 @@ class ChildFailure(PickleMcpError):
     """A child process died, ran out of time, or answered with something that is no report."""
 
 
+class ChildTimeout(ChildFailure):
+    """A child process was ended because it ran out of time."""
+
+
 class EnvironmentFailure(PickleMcpError):
     """A Python, a venv or an installation is missing or broken."""
 

@@ -23,7 +23,7 @@ from bundle_core.reports import (
     ScriptRequest,
 )
 from server.builds.failures import as_bundle_failure
-from server.errors import BundleFailure, InputError
+from server.errors import BundleFailure, ChildTimeout, InputError
 from server.reports.page import build_page
 from server.runners.interpreter import call
 from server.runners.owner import private_folder
@@ -146,14 +146,21 @@ async def _script(settings: Settings, script: str, venv: VenvReport, stage: Path
         base_dir=str(settings.workspace),
         image_packages=sorted(pins.versions),
     )
-    return await call(
-        venv.interpreter,
-        "script",
-        scripting,
-        report_type=ScriptReport,
-        timeout_seconds=SCRIPT_SECONDS,
-        progress=progress,
-    )
+    try:
+        return await call(
+            venv.interpreter,
+            "script",
+            scripting,
+            report_type=ScriptReport,
+            timeout_seconds=SCRIPT_SECONDS,
+            progress=progress,
+        )
+    except ChildTimeout as timeout:
+        raise BundleFailure(
+            f"{path.name} was stopped: importing and packing it took longer than {SCRIPT_SECONDS:.0f} s.",
+            evidence=timeout.evidence,
+            next_step="A script is imported to be packed, so it must not train: save the model, load it in the script.",
+        ) from timeout
 
 
 async def _check(

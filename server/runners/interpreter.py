@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import bundle_core
 from bundle_core.typed_json import Mismatch, from_json
-from server.errors import BundleFailure, ChildFailure, EnvironmentFailure
+from server.errors import BundleFailure, ChildFailure, ChildTimeout, EnvironmentFailure
 from server.runners.child import ChildResult, child_environment, run_child
 from server.runners.owner import private_folder
 from server.runners.types import Progress, silent
@@ -42,7 +42,8 @@ async def call(
     Raises:
         BundleFailure: bundle_core refused, with its cause, evidence and next step.
         EnvironmentFailure: `python` cannot be started.
-        ChildFailure: it died, ran out of time, or answered with no report.
+        ChildTimeout: it ran out of time.
+        ChildFailure: it died, or answered with no report.
     """
     payload = dict(request) if isinstance(request, Mapping) else dataclasses.asdict(request)
 
@@ -79,7 +80,7 @@ def stage_bundle_core(folder: Path) -> None:
 def _answer(python: Path, command: str, result: ChildResult, timeout_seconds: float) -> dict[str, Any]:
     errors = result.stderr.decode(errors="replace").strip()
     if result.timed_out:
-        raise ChildFailure(
+        raise ChildTimeout(
             f"{command!r} in {python} took longer than {timeout_seconds:g} s and was ended.",
             evidence=_last_lines(errors),
         )

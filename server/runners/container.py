@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, cast
 
 import anyio
 import docker
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 from docker.types import LogConfig, Mount, Ulimit
 
@@ -110,11 +111,17 @@ async def _run(client: docker.DockerClient, image: LocalImage, stage: Path, limi
             patience = limits.timeout_seconds + 2 * GRACE_SECONDS
             await in_thread(lambda: container.wait(timeout=patience), abandon_on_cancel=True)
         if clock.cancelled_caught:
-            await in_thread(container.kill)
-            await in_thread(container.wait)
+            await in_thread(lambda: _kill(container))
         return await in_thread(lambda: _outcome(container, stage, ended=clock.cancelled_caught))
     except EngineFailure as error:
-        raise _start_failure(error) from error
+        if "bind source path does not exist" not in error.evidence and "mounts denied" not in error.evidence:
+            raise
+        raise EngineFailure(
+            "The docker engine does not see this machine's files: it runs elsewhere, or does not share the folder.",
+            evidence=error.evidence,
+            next_step="Use an engine on this machine (DOCKER_HOST unset), share the temporary folder with it, or use "
+            "runner=venv.",
+        ) from error
     finally:
         with anyio.CancelScope(shield=True):
             await in_thread(lambda: _remove(client, name))
@@ -183,24 +190,17 @@ def _outcome(container: Container, stage: Path, *, ended: bool) -> Outcome:
     )
 
 
+def _kill(container: Container) -> None:
+    # It may have ended by itself in between.
+    with suppress(APIError):
+        container.kill()
+    container.wait()
+
+
 def _remove(client: docker.DockerClient, name: str) -> None:
-    try:
-        container = client.containers.get(name)
-        container.remove(force=True, v=True)
-    except NotFound:
-        pass
-
-
-def _start_failure(error: EngineFailure) -> EngineFailure:
-    words = error.evidence
-    if "bind source path does not exist" in words or "mounts denied" in words:
-        return EngineFailure(
-            "The docker engine does not see this machine's files: it runs elsewhere, or does not share the folder.",
-            evidence=words,
-            next_step="Use an engine on this machine (DOCKER_HOST unset), share the temporary folder with it, or use "
-            "runner=venv.",
-        )
-    return error
+    # It was perhaps never made.
+    with suppress(NotFound):
+        client.api.remove_container(name, v=True, force=True)
 
 
 def _time(stamp: str) -> datetime:

@@ -235,23 +235,38 @@ async def test_what_a_killed_server_left_is_removed_by_the_next(
 
 
 @pytest.fixture
-def image_without_python(image: Images, tmp_path: Path) -> Iterator[DockerImage]:
+def image_without_python(image: Images, tmp_path: Path) -> Iterator[Callable[[str], DockerImage]]:
+    """`image_without_python(code)`: an image whose entry point, for all that the engine knows, is no Python."""
     made = DockerImage(None, "", "numerai_predict_py_3_12", "starts-no-python")
-    (tmp_path / "entry").write_text('#!/usr/local/bin/python\nprint("Generated 0 predictions")\n')
-    (tmp_path / "entry").chmod(0o755)
-    (tmp_path / "Dockerfile").write_text(f'FROM {image("3.12").reference}\nCOPY entry /\nENTRYPOINT ["/entry"]\n')
-    build = ["docker", "build", "-q", "-t", made.reference, str(tmp_path)]
-    subprocess.run(build, check=True, capture_output=True, env={**os.environ, "DOCKER_BUILDKIT": "0"})
-    yield made
+
+    def build(code: str) -> DockerImage:
+        (tmp_path / "entry").write_text(f"#!/usr/local/bin/python\n{code}\n")
+        (tmp_path / "entry").chmod(0o755)
+        dockerfile = f'FROM {image("3.12").reference}\nCOPY entry /\nENTRYPOINT ["/entry"]\n'
+        (tmp_path / "Dockerfile").write_text(dockerfile)
+        command = ["docker", "build", "-q", "-t", made.reference, str(tmp_path)]
+        subprocess.run(command, check=True, capture_output=True, env={**os.environ, "DOCKER_BUILDKIT": "0"})
+        return made
+
+    yield build
     subprocess.run(["docker", "rmi", "-f", made.reference], check=True, capture_output=True)
 
 
 async def test_an_image_that_starts_no_python_runs_without_a_figure_for_its_memory(
-    request_for: Requests, image_without_python: DockerImage
+    request_for: Requests, image_without_python: Callable[[str], DockerImage]
 ) -> None:
-    report = await run_in_container(request_for("good"), image_without_python)
+    report = await run_in_container(request_for("good"), image_without_python("print('Generated 0 predictions')"))
     assert (report.exit_code, report.peak_memory_mb, report.predictions_csv) == (0, None, None)
     assert "Generated 0 predictions" in report.log
+
+
+async def test_the_time_limit_ends_it_too(
+    request_for: Requests, image_without_python: Callable[[str], DockerImage]
+) -> None:
+    endless = image_without_python("import time; print('Predicting', flush=True); time.sleep(600)")
+    report = await run_in_container(request_for("good", timeout=1.5), endless)
+    assert (report.timed_out, report.exit_code) == (True, None)
+    assert "Predicting" in report.log
 
 
 async def test_what_the_engine_has_is_described(image: Images) -> None:

@@ -54,20 +54,19 @@ def _level(code: Code, before: list[Instruction]) -> int:
 
 
 def catches_everything(code: Code, minor: str) -> bool:
-    """A bare `except`, or one for Exception or BaseException, that does not raise again."""
+    """A bare `except`, or one for Exception or BaseException."""
     listing = list(instructions(code, minor))
     for position, instruction in enumerate(listing):
-        ahead = listing[position + 1 : position + 4]
-        if instruction.name in ("CHECK_EXC_MATCH", "JUMP_IF_NOT_EXC_MATCH"):
-            load = listing[position - 1]
-            index = load.argument >> (minor != "3.10")
-            if load.name == "LOAD_GLOBAL" and index < len(code.names) and code.names[index] in _EVERYTHING:
+        before, after = listing[position - 1], listing[position + 1 : position + 2]
+        if instruction.name in ("CHECK_EXC_MATCH", "JUMP_IF_NOT_EXC_MATCH") and before.name == "LOAD_GLOBAL":
+            index = before.argument >> (minor != "3.10")
+            if index < len(code.names) and code.names[index] in _EVERYTHING:
                 return True
-        if instruction.name == "PUSH_EXC_INFO" and ahead and ahead[0].name == "POP_TOP":
+        if instruction.name == "PUSH_EXC_INFO" and after and after[0].name == "POP_TOP":
             return True
-        if minor == "3.10" and [one.name for one in [instruction, *ahead]] == ["POP_TOP"] * 3 + ["POP_EXCEPT"]:
-            return True
-    return False
+    handlers = {one.end + 2 * one.argument for one in listing if minor == "3.10" and one.name == "SETUP_FINALLY"}
+    # In 3.10 a bare except throws the exception's three parts away at once.
+    return any(one.offset in handlers and one.name == "POP_TOP" for one in listing)
 
 
 def draws_random_numbers(code: Code) -> bool:

@@ -20,7 +20,6 @@ _NUMPY_1_STUBS = ("numpy._core", "numpy._core.multiarray", "numpy._core._multiar
 _LOADS_ANYTHING = frozenset(
     ("exec", "eval", "compile", "__import__", "import_module", "ModuleType", "dynamic_subimport")
 )
-_CALLED_WITHOUT_SELF = ("model", "other")
 
 
 class Image(Protocol):
@@ -150,27 +149,31 @@ def _imports(pickle: Fingerprint, pins: Packages | None) -> Iterator[Finding]:
         )
     if pins is None:
         return
+    missing: dict[tuple[str, str], list[Import]] = {}
     for item in pickle.imports:
-        if item.standard_library or item.package == "__main__" or provides(pins.versions, item.package):
-            continue
-        sure = item.certain and _exact(pins) and not loads_anything
-        yield _missing(item, sure=sure)
+        if not (item.standard_library or item.package == "__main__" or provides(pins.versions, item.package)):
+            missing.setdefault((item.package, item.when), []).append(item)
+    for items in missing.values():
+        yield _missing(items, sure=any(item.certain for item in items) and _exact(pins) and not loads_anything)
 
 
-def _missing(item: Import, *, sure: bool) -> Finding:
-    module = quote_foreign(item.module, 80)
-    if item.when == "load":
-        cause = f"The pickle imports {module} at load, and the image does not have it."
+def _missing(items: list[Import], *, sure: bool) -> Finding:
+    """A package that the image lacks, imported by these modules' names all at load or all in function bodies."""
+    names = ", ".join(quote_foreign(item.module, 80) for item in items[:NAMES_SHOWN])
+    verdict = "will_fail" if sure else "may_fail"
+    if items[0].when == "load":
+        cause = f"The pickle imports {names} at load, and the image does not have it."
         step = "Define it in the script itself, call cloudpickle.register_pickle_by_value for it, or use build_pickle."
-        return Finding("own_module_missing", "will_fail" if sure else "may_fail", cause, step)
-    cause = f"A function imports {module}, and the image does not have it."
-    step = f"Do without {module}, or convert the model with build_pickle."
-    return Finding("package_missing_in_predict", "will_fail" if sure else "may_fail", cause, step)
+        return Finding("own_module_missing", verdict, cause, step)
+    cause = f"A function imports {names}, and the image does not have it."
+    return Finding(
+        "package_missing_in_predict", verdict, cause, "Do without it, or convert the model with build_pickle."
+    )
 
 
 def _top(pickle: Fingerprint) -> Iterator[Finding]:
     name = quote_foreign(pickle.top_name, 80)
-    if pickle.top_kind in _CALLED_WITHOUT_SELF:
+    if pickle.top_kind in ("model", "other"):
         cause = f"The pickle is {'a model' if pickle.top_kind == 'model' else 'data'} ({name}), not a function to call."
         yield Finding("not_callable", "will_fail", cause, "Pickle a function that wraps it, or use build_pickle.")
     elif pickle.parameters is not None and len(pickle.parameters) not in (1, 2):

@@ -86,11 +86,28 @@ def predict(live_features, live_benchmark_models):
         raise ValueError(f"no benchmark: {error}") from error
     return pd.DataFrame({"prediction": rank(blended)}, index=live_features.index)
 """
+SIMPLE = """
+import numpy as np
+import pandas as pd
+
+def predict(live_features, live_benchmark_models):
+    scores = np.linspace(0.1, 0.9, len(live_features))
+    return pd.DataFrame({"prediction": scores}, index=live_features.index)
+"""
 WRONG_PYTHON = [
-    Case(f"{built} on {run}", None if built == run else "wrong_python", RICH, (built,), (run,))
-    for built in MINORS
-    for run in MINORS
+    *(
+        Case(f"{built} on {run}", None if built == run else "wrong_python", RICH, (built,), (run,))
+        for built in MINORS
+        for run in MINORS
+    ),
+    Case("3.11 on 3.12, misread operands", "wrong_python", SIMPLE, ("3.11",), ("3.12",)),
+    Case("3.12 on 3.11, misread operands", "wrong_python", SIMPLE, ("3.12",), ("3.11",)),
 ]
+LIGHTGBM = """
+import lightgbm, numpy
+FIT = lightgbm.LGBMRegressor(n_estimators=2, min_child_samples=1, verbose=-1)
+FIT.fit(numpy.arange(40.0).reshape(20, 2), numpy.arange(20.0))
+"""
 LOAD = [
     Case(
         "protocol 2 is no remedy",
@@ -157,6 +174,21 @@ LOAD = [
         + BODY
         + "return live_features[NAMES]\n",
         ("3.12", "pandas==3.1.1"),
+    ),
+    Case(
+        "a LightGBM 3 model on LightGBM 4",
+        "lightgbm_major",
+        LIGHTGBM + BODY + "return FIT.predict(live_features[['feature_one', 'feature_two']])\n",
+        ("3.10", "lightgbm==3.3.5", "scikit-learn"),
+        ("3.10", "lightgbm", "scikit-learn"),
+    ),
+    Case(
+        "a LightGBM 4.6 text read by 4.0",
+        "lightgbm_newer_than_image",
+        LIGHTGBM + "TEXT = FIT.booster_.model_to_string()\n" + BODY + "import lightgbm\n"
+        "    return lightgbm.Booster(model_str=TEXT).predict(live_features[['feature_one', 'feature_two']])\n",
+        ("3.10", "lightgbm==4.6.0", "scikit-learn"),
+        ("3.10", "lightgbm", "scikit-learn"),
     ),
     _writes("a dict", "not_callable", "import pickle\npickle.dump({'weights': [1.0]}, open(path, 'wb'))\n"),
     _writes(

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from bundle_core import contract, synthetic
-from bundle_core.frames import read_frame
+from bundle_core.frames import read_frame, read_sample
 from bundle_core.reports import CheckReport, CheckRequest, Finding
 from bundle_core.run_rows import columns_needed
 
@@ -66,7 +66,7 @@ def _data(request: CheckRequest) -> tuple[pd.DataFrame, pd.DataFrame]:
             synthetic.live_features(features, request.rows),
             synthetic.live_benchmark_models(columns, request.rows),
         )
-    live = read_frame(Path(request.sample))
+    live = read_sample(Path(request.sample))
     if request.benchmarks is not None:
         return live, read_frame(Path(request.benchmarks))
     return live, synthetic.benchmarks_of(live, columns)

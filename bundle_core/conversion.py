@@ -16,7 +16,7 @@ from bundle_core.bundle import Bundle
 from bundle_core.composition import compose, resolve_steps, with_steps
 from bundle_core.describe import describe, is_benchmark
 from bundle_core.errors import DataInvalid
-from bundle_core.frames import read_frame, read_reference
+from bundle_core.frames import read_frame, read_reference, read_sample
 from bundle_core.native import native_scores
 from bundle_core.pipeline import ModelSource, Pipeline, Rank, Steps, check, invalid, paths_of
 from bundle_core.plan import make_plan
@@ -75,7 +75,7 @@ def prove(request: ParityRequest) -> Parity:
     """A bundle's raw scores on the sample against a reference file. Raises BundleInvalid or DataInvalid."""
     made = bundle_file.load(Path(request.bundle_path))
     benchmarks = None if request.benchmarks is None else read_frame(Path(request.benchmarks))
-    rows = _scored(made, (read_frame(Path(request.sample)), benchmarks), with_benchmarks=False)
+    rows = _scored(made, (read_sample(Path(request.sample)), benchmarks), with_benchmarks=False)
     return _proof(made, None, rows, Path(request.reference))
 
 
@@ -116,7 +116,7 @@ def _sample(request: ConvertRequest, base_dir: Path) -> tuple[Frames | None, str
     if request.sample is None:
         return None, ""
     try:
-        live = read_frame(base_dir / request.sample)
+        live = read_sample(base_dir / request.sample)
         return (live, None if request.benchmarks is None else read_frame(base_dir / request.benchmarks)), ""
     except DataInvalid as problem:
         if request.reference is not None or not isinstance(problem.__cause__, ImportError):

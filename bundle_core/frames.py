@@ -13,6 +13,8 @@ from bundle_core.errors import DataInvalid
 if TYPE_CHECKING:
     import pandas as pd
 
+SAMPLE_ROWS = 20_000
+"""A few live eras: a whole validation file would need more memory than it proves."""
 _SCORE_COLUMNS = ("raw", "raw_score", "score", "scores", "prediction", "predictions", "probability")
 
 
@@ -44,6 +46,11 @@ def read_frame(path: Path) -> pd.DataFrame:
     if not len(frame):
         raise DataInvalid(f"{path.name} has no rows.", next_step="Give a file with live-shaped rows.")
     return frame
+
+
+def read_sample(path: Path) -> pd.DataFrame:
+    """The first SAMPLE_ROWS rows of live-shaped rows. Raises DataInvalid."""
+    return read_frame(path).head(SAMPLE_ROWS)
 
 
 def read_reference(path: Path, live_index: Any, source: str) -> npt.NDArray[np.float64]:

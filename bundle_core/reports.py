@@ -112,7 +112,8 @@ class ConvertRequest:
     """Names in training order, or `features.json#set`, or a JSON file with a list."""
     pipeline: dict[str, Any] | None = None
     sample: str | None = None
-    """Live-shaped rows (parquet or CSV with column `id` or an index of that name); synthetic rows where null."""
+    """Live-shaped rows (parquet or CSV with column `id` or an index of that name), of which the first 20,000 are used;
+    synthetic rows where null."""
     benchmarks: str | None = None
     reference: str | None = None
     """The source's own raw scores by id (parquet or CSV)."""

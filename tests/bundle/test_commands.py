@@ -111,6 +111,12 @@ def test_without_library_and_reference_parity_says_why_it_was_not_run(folder: Pa
     assert "reference" in parity.reason
 
 
+def test_a_few_eras_of_a_large_sample_are_enough(folder: Path) -> None:
+    live_frame(21_000, 3).to_parquet(folder / "large.parquet")
+    said = check(CheckRequest(pickled(folder, CONSTANT.format(QUARTER)), sample=str(folder / "large.parquet")))
+    assert (said.rows, said.timed_rows) == (20_000, 6500)
+
+
 def test_a_bundle_gets_another_pipeline(folder: Path) -> None:
     converted(folder, bundle_path="a.npz", pipeline={"rank": "era"})
     assert load(folder / "out.npz").steps.rank == "era"
@@ -180,13 +186,14 @@ def pickled(folder: Path, source: str) -> str:
     return str(folder / "model.pkl")
 
 
+QUARTER = "return pd.DataFrame({'prediction': live_features['feature_a'] / 4})"
 CONSTANT = "import pandas as pd\ndef predict(live_features):\n    {}\n"
 
 
 @pytest.mark.parametrize(
     ("body", "failure", "contract"),
     [
-        ("return pd.DataFrame({'prediction': live_features['feature_a'] / 4})", None, []),
+        (QUARTER, None, []),
         ("return live_features['feature_a'] / 4", None, ["wrong_type"]),
         ("return None", None, ["no_result"]),
         ("return pd.DataFrame({'prediction': 0.5}, index=live_features.index)", None, ["constant"]),
@@ -206,7 +213,7 @@ def test_check_runs_the_pickle_as_the_image_would(
 
 
 def test_check_measures_at_live_size_and_keeps_the_predictions(folder: Path) -> None:
-    path = pickled(folder, CONSTANT.format("return pd.DataFrame({'prediction': live_features['feature_a'] / 4})"))
+    path = pickled(folder, CONSTANT.format(QUARTER))
     said = report(
         "check", {"pickle_path": path, "sample": str(folder / "live.parquet"), "output": str(folder / "out.csv")}
     )

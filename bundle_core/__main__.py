@@ -40,6 +40,8 @@ def main(arguments: list[str]) -> int:
         content, code = {"ok": True, "report": asdict(command(request))}, 0
     except ImportError as error:
         content, code = {"ok": False, "error": _lacking(error)}, EXPECTED_FAILURE
+    except OSError as error:
+        content, code = {"ok": False, "error": _unusable(error)}, EXPECTED_FAILURE
     except BundleError as error:
         told = {name: getattr(error, name) for name in ("cause", "evidence", "next_step")}
         content, code = {"ok": False, "error": {"kind": type(error).__name__, **told}}, EXPECTED_FAILURE
@@ -54,6 +56,15 @@ def _lacking(error: ImportError) -> dict[str, str]:
         "cause": f"{sys.executable} lacks {error.name or 'a package'}.",
         "evidence": str(error),
         "next_step": "Install it there, or use another Python: make_venv makes one that matches the image.",
+    }
+
+
+def _unusable(error: OSError) -> dict[str, str]:
+    return {
+        "kind": "BundleError",
+        "cause": f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.",
+        "evidence": str(error),
+        "next_step": "Check the path, its permissions, and the space left on the disk.",
     }
 
 
@@ -114,15 +125,9 @@ def _verdict(request: reports.VerdictRequest) -> reports.VerdictReport:
 
 
 def _fingerprint(request: reports.FingerprintRequest) -> Any:
-    from bundle_core.errors import DataInvalid
     from bundle_core.fingerprint import read
 
-    try:
-        return read(Path(request.pickle_path))
-    except OSError as error:
-        raise DataInvalid(
-            f"{request.pickle_path} cannot be read.", evidence=str(error), next_step="Give the path of a pickle."
-        ) from None
+    return read(Path(request.pickle_path))
 
 
 COMMANDS: dict[str, tuple[type[Any], Callable[[Any], Any]]] = {

@@ -163,6 +163,12 @@ def test_an_expected_failure_is_exit_code_3_with_cause_and_next_step(folder: Pat
     assert error["next_step"]
 
 
+@pytest.mark.parametrize("command", ["fingerprint", "check"])
+def test_a_missing_pickle_is_an_expected_failure(command: str, tmp_path: Path) -> None:
+    error = refusal(command, {"pickle_path": str(tmp_path / "absent.pkl")})
+    assert error["cause"] == f"{tmp_path / 'absent.pkl'} cannot be used: No such file or directory."
+
+
 @pytest.mark.parametrize("request_", [{}, {"output": 3}, [], {"output": "a", "base_dir": "b", "modelpath": "c"}])
 def test_a_request_that_is_none_is_wrong_use(request_: Any) -> None:
     code, answer, errors = run("convert", request_)

@@ -66,6 +66,15 @@ def test_the_minor_is_told_wherever_the_bytes_differ(grid: Grid, version: str, t
     assert len(grid[version, "3.12"]) >= 20
 
 
+def test_python_3_14_is_told(tmp_path: Path) -> None:
+    """The same shapes, written by Python 3.14.2 (Pyodide) with cloudpickle 3.1.2."""
+    shapes: dict[str, str] = json.loads(SHAPES.with_name("python_3_14.json").read_text())
+    path = tmp_path / "model.pkl"
+    for shape, pickled in shapes.items():
+        path.write_bytes(bytes.fromhex(pickled))
+        assert read(path).python_version == "3.14", shape
+
+
 @pytest.mark.requires(*(f"python:{minor}" for minor in MINORS))
 def test_the_generation_of_cloudpickle_is_told(grid: Grid, tmp_path: Path) -> None:
     for (version, _), shapes in grid.items():

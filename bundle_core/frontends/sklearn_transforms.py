@@ -98,7 +98,7 @@ def _simple_imputer(imputer: Any) -> Layers:
     missing = _missing_mark(imputer, imputer.missing_values)
     filled: Layers = (Fill(missing, values),)
     kept = np.flatnonzero(~np.isnan(values))
-    if len(kept) < len(values) and not getattr(imputer, "keep_empty_features", False):
+    if len(kept) < len(values):
         filled = (Columns(kept), Fill(missing, values[kept]))
     if not imputer.add_indicator:
         return filled

@@ -35,7 +35,7 @@ def with_parameter(function: str, parameter: float, x: npt.NDArray[Any]) -> npt.
     if function == "celu":
         return np.where(x > 0, x, parameter * np.expm1(np.minimum(x, 0) / parameter))
     scaled_x = x * parameter
-    return np.where(scaled_x > SOFTPLUS_LINEAR, x, np.log1p(np.exp(np.minimum(scaled_x, SOFTPLUS_LINEAR))) / parameter)
+    return np.where(scaled_x > SOFTPLUS_LINEAR, x, np.log1p(np.exp(scaled_x)) / parameter)
 
 
 def without_parameter(function: str, x: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import bundle_core
 from bundle_core.conversion import convert
+from bundle_core.describe import describe
 from bundle_core.errors import DataInvalid, ModelRefused
 from bundle_core.frontends import read_object
 from bundle_core.reports import ConvertRequest
@@ -120,6 +122,14 @@ def test_a_transformer_before_a_linear_model(name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_made_of_models(name: str) -> None:
     assert apart(MODELS[name]().fit(FRAME, TARGET), FRAME) < ROUNDING
+
+
+def test_a_bundle_says_what_a_stack_is_made_of() -> None:
+    bundle = bundle_core.convert(MODELS["a stack"]().fit(FRAME, TARGET))
+    assert describe(bundle).lines == [
+        "StackingRegressor: scikit-learn StackingRegressor, 7 layers, 22 weights, 15 trees, 8 features",
+        "no step after the raw score",
+    ]
 
 
 def test_rows_with_unknown_categories_are_no_sample(tmp_path: Path) -> None:

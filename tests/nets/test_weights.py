@@ -54,7 +54,11 @@ def test_an_mlp(tmp_path: Path) -> None:
 def test_float32_weights_are_computed_with_in_float32(tmp_path: Path) -> None:
     assert scores(read_model(npz(tmp_path, coef=np.ones(3, np.float32))), ROWS).dtype == np.float32
     assert scores(read_model(npz(tmp_path, coef=np.ones(3))), ROWS).dtype == np.float64
-    assert scores(read_model(as_json(tmp_path, {"coef": [1, 1, 1], "dtype": "float32"})), ROWS).dtype == np.float32
+    coef = np.random.default_rng(0).random(30)
+    rows = np.random.default_rng(1).integers(0, 5, (200, 30)).astype(np.int8)
+    ours = scores(read_model(as_json(tmp_path, {"coef": coef.tolist(), "dtype": "float32"})), rows)
+    assert ours.dtype == np.float32
+    assert np.array_equal(ours, rows.astype(np.float32) @ coef.astype(np.float32))
 
 
 @pytest.mark.parametrize("kind", ["npz", "json"])
@@ -78,6 +82,7 @@ def test_a_state_dict_with_declared_layers(kind: str, tmp_path: Path) -> None:
         ({"coef": [[1, 2], [3, 4]]}, r"coef is not \(F,\)"),
         ({"coef": [1, 2], "intercept": [1, 2]}, "intercept not one number"),
         ({"coef": [1, 2], "scale": 3}, "have no meaning: scale"),
+        ({"layers": [{"weight": [[1, 2]], "scale": 3}]}, "have no meaning: layers.0.scale"),
         ({"coef": [1, 2], "feature_names": ["a"]}, "feature_names are 1"),
         ({"coef": [1, 2], "dtype": "float16"}, "dtype is 'float16'"),
         ({"layers": [{"weight": [[1, 2], [3]]}]}, "rows of different lengths"),

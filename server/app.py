@@ -66,6 +66,10 @@ def build_server(settings: Settings, closed: anyio.Event | None = None) -> MCPSe
             log_level="WARNING",
         )
     prompts.register(server)
+    if settings.proxy_numerai:
+        from server.numerai.proxy import NumeraiProxy
+
+        server.middleware.append(NumeraiProxy(settings))
     return server
 
 

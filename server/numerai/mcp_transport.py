@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import httpx2
@@ -71,8 +72,7 @@ class NumeraiMcp:
         name, fixed = _tool_of(operation)
         if not operation.public:
             self._settings.require_credentials()
-        if not self._tools:
-            await attempt(self._list_tools, what="the list of its tools", changes=False, pace=self._pace)
+        await self.tools()
         arguments = self._arguments(name, fixed, operation, variables)
 
         async def send() -> Any:
@@ -81,9 +81,22 @@ class NumeraiMcp:
 
         return await attempt(send, what=operation.field, changes=operation.changes, pace=self._pace)
 
-    async def _list_tools(self) -> None:
-        listed = await self._exchange(lambda client: client.list_tools(), "tools/list")
-        self._tools = {tool.name: tool for tool in listed.tools}
+    async def tools(self) -> Mapping[str, mcp_types.Tool]:
+        """Its tools by name, asked for once."""
+
+        async def send() -> None:
+            listed = await self._exchange(lambda client: client.list_tools(), "tools/list")
+            self._tools = {tool.name: tool for tool in listed.tools}
+
+        if not self._tools:
+            await attempt(send, what="the list of its tools", changes=False, pace=self._pace)
+        return self._tools
+
+    async def pass_on(self, name: str, arguments: Mapping[str, Any]) -> mcp_types.CallToolResult:
+        """The answer of a tool that only reads; the key goes with it in the header."""
+        given = self._with_key((await self.tools())[name], arguments)
+        ask = partial(self._exchange, lambda client: client.call_tool(name, given), name)
+        return await attempt(ask, what=name, changes=False, pace=self._pace)
 
     async def _exchange(self, ask: Callable[[Client], Awaitable[T]], what: str) -> T:
         """The answer to one request on a connection of its own: a broken session never spoils the next call."""
@@ -139,9 +152,14 @@ class NumeraiMcp:
         if lacking:
             raise _not_possible(operation, f"its tool {name} takes no {' and no '.join(lacking)}")
         arguments = {key: value for key, value in given.items() if not takes or key in takes}
-        if TOKEN_ARGUMENT in takes and not operation.public:
-            arguments[TOKEN_ARGUMENT] = self._settings.require_credentials().token.get_secret_value()
-        return arguments
+        return arguments if operation.public else self._with_key(tool, arguments)
+
+    def _with_key(self, tool: mcp_types.Tool, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        # It is in the header too, but some of Numerai's tools want it as an argument.
+        credentials = self._settings.credentials
+        if credentials is None or TOKEN_ARGUMENT not in (tool.input_schema.get("properties") or {}):
+            return dict(arguments)
+        return {**arguments, TOKEN_ARGUMENT: credentials.token.get_secret_value()}
 
 
 @asynccontextmanager

@@ -129,6 +129,10 @@ def _torch(module: Any, X: npt.NDArray[Any]) -> Scores | str:
     return scores
 
 
+def _state_dict(saved: Any, X: npt.NDArray[Any]) -> str:
+    return "a state dict has no forward pass of its own; give sample and reference to compare with saved raw scores"
+
+
 _OF_FILE: dict[str, Callable[[Path, npt.NDArray[Any]], Scores]] = {
     "LightGBM": _lightgbm_file,
     "XGBoost": _xgboost_file,
@@ -152,5 +156,6 @@ _OF_CLASS: dict[str, Callable[[Any, npt.NDArray[Any]], Scores | str]] = {
     "sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingRegressor": _sklearn_hist,
     **dict.fromkeys(COMPOSITIONS, _sklearn),
     "torch.nn.modules.module.Module": _torch,
+    **dict.fromkeys(("builtins.dict", "collections.OrderedDict"), _state_dict),
 }
 """By qualified name of the class; the first one over the object's MRO."""

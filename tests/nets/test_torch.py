@@ -310,6 +310,14 @@ def test_a_state_dict_in_memory_and_its_parity_with_the_module() -> None:
     assert "rounding" not in compare("net", ours + np.float32(0.01), ours, "sample", "torch").reason
 
 
+def test_declared_layers_are_compared_with_the_module_where_there_is_one(tmp_path: Path) -> None:
+    module = trained(nn().Linear(INPUTS, 4), nn().Tanh(), nn().Linear(4, 1))
+    declared = {"layers": [{"linear": "0"}, {"activation": "tanh"}, {"linear": "2"}]}
+    assert apart(read(saved(tmp_path, module), declared)) < FLOAT32_ROUNDING
+    alone = read(saved(tmp_path, module.state_dict()), declared)
+    assert "no forward pass" in str(native_scores(alone, FRAME.to_numpy()))
+
+
 def test_a_checkpoint_with_a_state_dict_inside(tmp_path: Path) -> None:
     module = residual_net()
     path = saved(tmp_path, {"epoch": 3, "state_dict": module.state_dict(), "optimizer": {"lr": 0.1}})

@@ -16,7 +16,10 @@ from server.diagnosis.untrusted import quote_foreign
 
 NAMES_SHOWN = 8
 # numpy 1.26 has these stubs of numpy 2's names; the rest of numpy._core it has not.
-_NUMPY_1_STUBS = ("numpy._core", "numpy._core.multiarray", "numpy._core._multiarray_umath")
+_NUMPY_1_STUBS = frozenset(
+    f"numpy._core{part}"
+    for part in ("", ".multiarray", "._multiarray_umath", "._internal", "._dtype", "._dtype_ctypes")
+)
 _LOADS_ANYTHING = frozenset(
     ("exec", "eval", "compile", "__import__", "import_module", "ModuleType", "dynamic_subimport")
 )
@@ -118,7 +121,9 @@ def _libraries(pickle: Fingerprint, pins: Packages | None) -> Iterator[Finding]:
     if _major(pins, "numpy") == 1 and numpy_2:
         cause = f"The pickle's arrays need {numpy_2[0]} of numpy 2; the image has numpy {pins.versions['numpy']}."
         yield Finding("numpy_major", sure, cause, rebuild + " Pickle protocol 4 works too.")
-    if _major(pins, "cloudpickle") == 2 and pickle.cloudpickle_generation == "3":
+    # Copies of cloudpickle inside other packages come with those packages.
+    own_cloudpickle = "cloudpickle.cloudpickle" in modules and pickle.cloudpickle_generation == "3"
+    if _major(pins, "cloudpickle") == 2 and own_cloudpickle:
         cause = f"The pickle was written by cloudpickle 3; the image has {pins.versions['cloudpickle']}."
         yield Finding("cloudpickle_too_new", sure, cause, rebuild)
     if pickle.pandas_objects:
@@ -153,8 +158,11 @@ def _imports(pickle: Fingerprint, pins: Packages | None) -> Iterator[Finding]:
     for item in pickle.imports:
         if not (item.standard_library or item.package == "__main__" or provides(pins.versions, item.package)):
             missing.setdefault((item.package, item.when), []).append(item)
-    for items in missing.values():
-        yield _missing(items, sure=any(item.certain for item in items) and _exact(pins) and not loads_anything)
+    for (package, _), items in missing.items():
+        # Names of compiled parts can belong to a package of another name.
+        public = not package.startswith("_")
+        sure = public and any(item.certain for item in items) and _exact(pins) and not loads_anything
+        yield _missing(items, sure=sure)
 
 
 def _missing(items: list[Import], *, sure: bool) -> Finding:

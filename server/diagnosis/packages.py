@@ -47,8 +47,10 @@ _DISTRIBUTIONS = {
     "yaml": "pyyaml",
     "zmq": "pyzmq",
 }
-# In every image without a pin of its own; nvidia and cuda are shared by many packages.
-_ALWAYS = frozenset(("pip", "setuptools", "pkg_resources", "wheel", "_distutils_hack", "distutils", "nvidia", "cuda"))
+# In every image without a pin of its own: the script itself, and names that many packages share.
+_ALWAYS = frozenset(
+    ("predict", "pip", "setuptools", "pkg_resources", "wheel", "_distutils_hack", "distutils", "nvidia", "cuda")
+)
 
 
 def provides(versions: Mapping[str, str], package: str) -> bool:

@@ -182,16 +182,6 @@ LOAD = [
         ("3.10", "lightgbm==3.3.5", "scikit-learn"),
         ("3.10", "lightgbm", "scikit-learn"),
     ),
-    Case(
-        "a LightGBM 3 booster on LightGBM 4",
-        "lightgbm_major",
-        LIGHTGBM
-        + "FIT = FIT.booster_\n"
-        + BODY
-        + "return FIT.predict(live_features[['feature_one', 'feature_two']])\n",
-        ("3.10", "lightgbm==3.3.5", "scikit-learn"),
-        ("3.10", "lightgbm", "scikit-learn"),
-    ),
     _writes("a dict", "not_callable", "import pickle\npickle.dump({'weights': [1.0]}, open(path, 'wb'))\n"),
     _writes(
         "a model",

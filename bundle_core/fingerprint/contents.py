@@ -1,7 +1,8 @@
-"""What the symbols of one pickle amount to: code, imports, embedded objects, the top object, names of columns."""
+"""What the symbols of one pickle amount to: code objects and embedded objects, by the names of their makers."""
 
 from __future__ import annotations
 
+import _compat_pickle
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -12,11 +13,9 @@ from bundle_core.fingerprint.report import Embedded
 
 MAX_EMBEDDED = 40
 
-# Gone from newer Pythons, and Python 2's names, which unpickling maps.
-_OLD_MODULES = frozenset(
-    ("asynchat", "asyncore", "distutils", "imp", "smtpd", "cgi", "crypt", "__builtin__", "copy_reg")
-)
-_STANDARD_LIBRARY = sys.stdlib_module_names | _OLD_MODULES
+# Gone from newer Pythons; and Python 2's names, which old protocols write and unpickling maps.
+_REMOVED = frozenset(("asynchat", "asyncore", "distutils", "imp", "smtpd", "cgi", "crypt", "telnetlib", "pipes"))
+_STANDARD_LIBRARY = sys.stdlib_module_names | _REMOVED | _compat_pickle.IMPORT_MAPPING.keys()
 
 
 def is_standard_library(package: str) -> bool:

@@ -18,7 +18,7 @@ NAMES_SHOWN = 8
 # numpy 1.26 has these stubs of numpy 2's names; the rest of numpy._core it has not.
 _NUMPY_1_STUBS = frozenset(
     f"numpy._core{part}"
-    for part in ("", ".multiarray", "._multiarray_umath", "._internal", "._dtype", "._dtype_ctypes")
+    for part in ("", ".multiarray", "._multiarray_umath", "._internal", "._dtype", "._dtype_ctypes", ".umath")
 )
 _LOADS_ANYTHING = frozenset(
     ("exec", "eval", "compile", "__import__", "import_module", "ModuleType", "dynamic_subimport")

@@ -34,7 +34,7 @@ def frames(
 ) -> Iterator[np.ndarray]:
     """Frames of several dtypes, orders and lengths: seen values, the thresholds and their neighbours, unseen values.
 
-    The columns `whole` hold categories: they get no value that the library refuses there.
+    The columns `whole` hold categories: they get unknown ones too, but none that the library refuses.
     """
     assert isinstance(model, TreeEnsemble)
     rows = np.tile(X, (1 + 400 // len(X), 1))[:400].copy()
@@ -45,9 +45,9 @@ def frames(
     unseen = rng.choice([-7.0, -0.5, 0.0, 0.5, 1.5, 1e-40, 77.0, 1e9], rows.shape)
     which = rng.random(rows.shape)
     rows = np.where(which < 0.3, near, np.where(which < 0.5, unseen, rows))
-    rows[:, whole] = rng.choice(
-        [*np.unique(X[~np.isnan(X[:, whole]).any(axis=1)][:, whole]), 90.0], rows[:, whole].shape
-    )
+    for column in whole:
+        seen = np.unique(X[:, column])
+        rows[:, column] = rng.choice([*seen[~np.isnan(seen)], 90.0, 1e9, -1.0, -0.5, 3.5], len(rows))
     if infinite:
         free = [column for column in range(FEATURES) if column not in whole]
         rows[np.ix_(rng.choice(len(rows), 20), free)] = rng.choice([np.inf, -np.inf], (20, len(free)))

@@ -51,7 +51,7 @@ def differences(seed: int) -> list[str]:
 def _draw(rng: np.random.Generator, seed: int) -> Any:
     depth = [None, 1, 4, 8][rng.integers(4)]
     trees = int(rng.choice([1, 5, 20]))
-    kind = rng.integers(6)
+    kind = min(rng.integers(8), 5)
     if kind < 2:
         return TREES[kind](max_depth=depth, random_state=seed)
     if kind == 2:

@@ -88,6 +88,8 @@ def rewritten(path: Path, change: Any) -> Path:
         (lambda spec, arrays: spec["sources"][0].pop("model"), r"sources\[0\].model"),
         (lambda spec, arrays: spec["sources"][0]["model"].update(kind="oracle"), "unknown kind"),
         (lambda spec, arrays: spec["steps"].update(rank="week"), "steps.rank"),
+        (lambda spec, arrays: spec["steps"].update(clip=[1, 0]), "pipeline.clip"),
+        (lambda spec, arrays: spec["steps"].update(scale={"mean": [1, 1, 1]}), "by name"),
         (lambda spec, arrays: arrays.pop("0.left"), "left"),
         (lambda spec, arrays: arrays.update({"0.left": arrays["0.left"][:-1]}), "left"),
         (lambda spec, arrays: arrays.update({"0.feature": arrays["0.feature"] + 3}), "feature"),

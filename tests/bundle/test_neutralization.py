@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from numerai_tools.scoring import neutralize as numerai_neutralize
 
-from bundle_core.runtime.neutralization import neutralize
+from bundle_core.runtime.neutralization import cholesky, filled_design, gram, neutralize
 
 ROWS = 1500
 ALL = [np.arange(ROWS)]
@@ -30,6 +30,12 @@ def test_equals_numerai_tools(columns: npt.NDArray[np.float64], proportion: floa
 def test_columns_that_depend_on_each_other_do_not_change_the_fit() -> None:
     doubled = np.column_stack([FEATURES, FEATURES[:, :5], FEATURES[:, 0] + FEATURES[:, 1], np.full(ROWS, 3.0)])
     assert np.abs(neutralize(SCORES, doubled, ALL, 1.0) - numerai(SCORES, FEATURES, 1.0)).max() < 1e-12
+
+
+def test_a_column_that_the_ones_before_it_explain_is_left_out() -> None:
+    design = filled_design(np.column_stack([FEATURES[:, :9], FEATURES[:, 2] - FEATURES[:, 5], FEATURES[:, 9:]]) / 7)
+    _, kept = cholesky(gram(design))
+    assert kept.tolist() == [*range(10), *range(11, 42)]
 
 
 def test_nearly_dependent_columns_are_solved_as_exactly() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import lzma
 import pickle
 import sys
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,8 +93,8 @@ def _unpickled(path: Path) -> Any:
     try:
         import joblib  # pyright: ignore[reportMissingImports]
     except ImportError:
-        with path.open("rb") as file:
-            return pickle.load(file)
+        with opened(path) as stream:
+            return pickle.load(stream)
     return joblib.load(path)
 
 
@@ -108,9 +110,9 @@ def _declared(path: Path, network: DeclaredNetwork) -> Model:
 
 def _is_pickle(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            magic = file.read(2)
-    except OSError:
+        with opened(path) as stream:
+            magic = stream.read(2)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error):
         return False
     return magic[:1] == _PICKLE or magic in (b"x\x9c", b"x\x01", b"x^") or _is_torch(path)
 

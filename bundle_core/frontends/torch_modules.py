@@ -172,12 +172,6 @@ def _gelu(module: Any) -> Layers:
     return _activation("gelu_tanh" if getattr(module, "approximate", "none") == "tanh" else "gelu")
 
 
-def _flatten(module: Any) -> Layers:
-    if module.start_dim != 1:
-        raise _refused(module, f"It flattens from dimension {module.start_dim}.")
-    return ()
-
-
 def _activation(name: str, *, negative_slope: float = 0.01, alpha: float = 1.0, beta: float = 1.0) -> Layers:
     return torch_layers.activation(name, negative_slope=negative_slope, alpha=alpha, beta=beta)
 
@@ -207,8 +201,8 @@ _MODULES: dict[str, Callable[[Any], Layers]] = {
     "GELU": _gelu,
     "Softplus": _softplus,
     "Hardtanh": _hardtanh,
-    "Flatten": _flatten,
-    **dict.fromkeys(("Identity", "Dropout", "Dropout1d", "AlphaDropout", "FeatureAlphaDropout"), _nothing),
+    # Flatten leaves (n, k) as it is, and makes (n,) of the last (n, 1).
+    **dict.fromkeys(("Identity", "Flatten", "Dropout", "Dropout1d", "AlphaDropout", "FeatureAlphaDropout"), _nothing),
     **{
         name: _plain(plain)
         for name, plain in {

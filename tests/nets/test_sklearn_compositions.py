@@ -132,6 +132,14 @@ def test_a_bundle_says_what_a_stack_is_made_of() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["model.pkl", "model.joblib.gz", "model.joblib.xz", "model.joblib.z"])
+def test_a_file_that_joblib_compressed(name: str, tmp_path: Path) -> None:
+    model = chain(sk("linear_model.Ridge")).fit(FRAME, TARGET)
+    __import__("joblib").dump(model, tmp_path / name)
+    bundle = bundle_core.convert(tmp_path / name)
+    assert np.array_equal(scores(bundle.sources[0].model, FRAME), scores(read_object(model), FRAME))
+
+
 def test_rows_with_unknown_categories_are_no_sample(tmp_path: Path) -> None:
     model = chain(sk("preprocessing.OneHotEncoder"), sk("linear_model.Ridge")).fit(FRAME + 7, TARGET)
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(model))

@@ -82,6 +82,7 @@ async def build(settings: Settings, request: BuildRequest, progress: Progress) -
     output = inside(settings, request.output)
     if output.suffix != ".pkl":
         raise InputError(f"{request.output} does not end in .pkl.", next_step="Name the output like model.pkl.")
+    _not_over_a_source(settings, request, pipeline, output)
     output.parent.mkdir(parents=True, exist_ok=True)
     venv = await read_venv(_interpreter_path(settings, request.venv))
     sample = existing_file(settings, request.sample) if request.sample else None
@@ -231,6 +232,20 @@ def _one_source(request: BuildRequest, pipeline: dict[str, Any] | None) -> None:
         )
     if request.script and (pipeline or request.reference):
         raise InputError("A script is packed as it is.", next_step="Leave pipeline and reference out.")
+
+
+def _not_over_a_source(
+    settings: Settings, request: BuildRequest, pipeline: dict[str, Any] | None, output: Path
+) -> None:
+    """The trained model stays what it is: neither the pickle nor the bundle beside it takes its place."""
+    sources = [request.model_path, *(entry["path"] for entry in (pipeline or {}).get("models", []))]
+    for source in filter(None, sources):
+        if inside(settings, source) in (output, output.with_suffix(".npz")):
+            raise InputError(
+                f"{request.output} would be written over the source {source}.",
+                evidence=f"A build writes {output.name} and {output.with_suffix('.npz').name}.",
+                next_step="Give another output, for example deploy.pkl.",
+            )
 
 
 def _training_python(settings: Settings, request: BuildRequest) -> Path:

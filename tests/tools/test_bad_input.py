@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,6 +113,18 @@ async def test_a_venv_is_made_by_reference_without_numerai(tmp_path: Path) -> No
     async with agent_session(tmp_path, numerai=False) as agent:
         made = await agent.call("make_venv", docker_image="ghcr.io/numerai/numerai_predict_py_3_12:a78dedd")
         assert made["python_version"] == "3.12"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [{"model_path": "model.pkl"}, {"model_path": "./model.npz"}, {"pipeline": {"models": [{"path": "model.npz"}]}}],
+)
+async def test_a_source_that_the_build_would_overwrite(source: dict[str, Any], tmp_path: Path) -> None:
+    async with agent_session(tmp_path) as agent:
+        for name in ("model.pkl", "model.npz"):
+            (agent.workspace / name).write_bytes(b"trained for days")
+        says(await agent.refused("build_pickle", **source), "would be written over the source", "deploy.pkl")
+        assert (agent.workspace / "model.pkl").read_bytes() == b"trained for days"
 
 
 async def test_several_sources_at_once(tmp_path: Path) -> None:

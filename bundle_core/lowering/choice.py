@@ -21,6 +21,7 @@ from bundle_core.ir.tree_ensemble import TreeEnsemble
 
 MOST_COMPLETE_LEVELS = 12
 MOST_LEAFWISE_LEAVES = 1 << 12
+MANY_TESTS = 5000
 WALKED_LEVELS = 7
 """As in `bundle_core.runtime.trees_complete`."""
 
@@ -32,7 +33,8 @@ def choose_kernel(model: TreeEnsemble, n_tests: int) -> str:
     depth = depths(model)
     deepest = int(depth.max())
     most_leaves = int(np.diff(model.leaf_start).max())
-    planes = n_tests / model.n_trees * 0.4
+    # Many planes fall out of the second level cache.
+    planes = n_tests / model.n_trees * (0.5 if n_tests < MANY_TESTS else 1.3)
     times = {"gather": 10 + 48 * float(depth.mean())}
     if deepest <= MOST_COMPLETE_LEVELS:
         walked = min(deepest, WALKED_LEVELS)

@@ -21,7 +21,9 @@ from bundle_core.runtime.bits import binary_digits, bit_planes
 
 NAN_GOES_RIGHT, ZERO_COUNTS_AS_MISSING, SET_GOES_RIGHT = 1, 2, 8
 LIGHTGBM_ZERO = float(np.float32(1e-35))
-MOST_CUTS_COMPARED = 48
+FEW_CUTS = 4
+"""Up to here a block of columns is compared with one cut each at a time, above a column with all of its cuts."""
+MOST_CUTS_COMPARED = 128
 """Up to here counting the cuts below x by comparing is faster than by sorting the column."""
 MOST_CUTS_IN_A_CODE = 255
 HIGHEST_SMALL_VALUE = 7
@@ -109,8 +111,16 @@ def _take_coded(
 def _count_by_comparing(
     values: npt.NDArray[Any], cuts: npt.NDArray[Any], starts: npt.NDArray[np.intp], codes: npt.NDArray[np.uint8]
 ) -> None:
-    """Add to codes (B, n) how many of its column's cuts are below each value."""
-    number = starts[:-1] + np.arange(int(np.diff(starts).max()))[:, None]
+    """Fill codes (B, n) with how many of its column's cuts are below each value."""
+    most = int(np.diff(starts).max())
+    if most > FEW_CUTS:
+        above = np.empty((most, values.shape[1]), np.bool_)
+        for b, x in enumerate(values):
+            some = above[: starts[b + 1] - starts[b]]
+            np.greater(x, cuts[starts[b] : starts[b + 1], None], out=some)
+            np.add.reduce(some.view(np.uint8), axis=0, out=codes[b])
+        return
+    number = starts[:-1] + np.arange(most)[:, None]
     highest = np.inf if cuts.dtype.kind == "f" else np.iinfo(cuts.dtype).max
     wanted = np.where(number < starts[1:], cuts[np.minimum(number, len(cuts) - 1)], cuts.dtype.type(highest))
     above = np.empty(values.shape, np.bool_)

@@ -11,36 +11,49 @@ from bundle_core.runtime.bits import by_column
 from bundle_core.runtime.linear_leaves import linear_values
 from bundle_core.runtime.split_tests import comparison_dtype, pack_tests, rounded_down
 
+PATHS_AT_ONCE = 6528
+"""Rows times trees that go down together: few rows go down several trees at once, which spreads numpy's overhead."""
+NODES_AT_ONCE = 300_000
+"""Nodes of these trees in all: they take 40 bytes each while they are walked."""
 LEVELS_BETWEEN_CHECKS = 4
-"""After so many levels, rows that have arrived are set aside if they are a quarter of all."""
+"""After so many levels, paths that have arrived are set aside if they are a quarter of all."""
 
 
 def gather_scores(lowered: dict[str, Any], X: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """X (n, F) -> (n,) start + the leaves of all trees."""
     values = _values_by_column(lowered, X)
+    rows = len(X)
     cut = rounded_down(lowered["cut"], values.dtype.type)
     has_nan = bool(lowered["nan_right"].any()) and bool(np.isnan(values).any())
-    total = np.full(len(X), lowered["start"], lowered["sum_dtype"])
+    total = np.full(rows, lowered["start"], lowered["sum_dtype"])
     starts = lowered["node_start"]
-    split, leaf = 0, 0
-    for tree in range(len(starts) - 1):
-        link = lowered["link"][starts[tree] : starts[tree + 1]]
+    nodes_of_tree = max(1, int(starts[-1]) // max(1, len(starts) - 1))
+    trees = max(1, min(PATHS_AT_ONCE // rows, NODES_AT_ONCE // nodes_of_tree))
+    split = 0
+    for tree in range(0, len(starts) - 1, trees):
+        roots = starts[tree : tree + trees + 1]
+        link = lowered["link"][roots[0] : roots[-1]]
         is_split = link >= 0
-        splits = int(np.count_nonzero(is_split))
-        some = np.s_[split : split + splits]
-        nodes = _unpacked(link, is_split, lowered["column"][some], cut[some], len(X))
+        some = slice(split, split + int(np.count_nonzero(is_split)))
+        nodes = _unpacked(link, is_split, roots - roots[0], lowered["column"][some], cut[some], rows)
         if has_nan:
             nodes["nan_right"] = np.zeros(len(link), np.bool_)
             nodes["nan_right"][is_split] = lowered["nan_right"][some]
-        leaf_of_node = np.cumsum(~is_split) + (leaf - 1)
-        arrived = leaf_of_node.take(_arrival(nodes, values.reshape(-1), len(X)))
-        leaves = lowered["leaves"].take(arrived)
-        if "linear" in lowered:
-            leaves = linear_values(lowered["linear"], lowered["leaf_number"][arrived], leaves, X)
-        total += leaves
-        split += splits
-        leaf += len(link) - splits
+        arrived = _arrival(nodes, (roots[:-1] - roots[0]).repeat(rows), values.reshape(-1), rows)
+        # The leaves before a node are the nodes before it less the splits before it.
+        leaf = (np.cumsum(~is_split) + (int(roots[0]) - split - 1)).take(arrived)
+        for of_tree in leaf.reshape(-1, rows):
+            total += _leaf_values(lowered, of_tree, X)
+        split = some.stop
     return total
+
+
+def _leaf_values(lowered: dict[str, Any], leaf: npt.NDArray[np.intp], X: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """(n,) The values of the leaves that the rows arrived at."""
+    values = lowered["leaves"].take(leaf)
+    if "linear" in lowered:
+        return linear_values(lowered["linear"], lowered["leaf_number"][leaf], values, X)
+    return values
 
 
 def _values_by_column(lowered: dict[str, Any], X: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -62,36 +75,44 @@ def _values_by_column(lowered: dict[str, Any], X: npt.NDArray[Any]) -> npt.NDArr
 def _unpacked(
     link: npt.NDArray[np.int32],
     is_split: npt.NDArray[np.bool_],
+    tree_start: npt.NDArray[np.int64],
     column: npt.NDArray[Any],
     cut: npt.NDArray[Any],
-    length: int,
+    rows: int,
 ) -> dict[str, Any]:
-    """One tree's nodes; a leaf is its own child, and no comparison sends a row to the one after it."""
-    child = np.where(is_split, link, np.arange(len(link))).astype(np.intp)
+    """Some trees' nodes; a leaf is its own child, and no comparison sends a row to the one after it."""
+    child = link + np.repeat(tree_start[:-1], np.diff(tree_start))
     offset = np.zeros(len(link), np.intp)
-    offset[is_split] = column.astype(np.intp) * length
+    offset[is_split] = column.astype(np.intp) * rows
     cuts = np.full(len(link), np.inf, cut.dtype)
     cuts[is_split] = cut
-    return {"child": child, "offset": offset, "cut": cuts, "is_split": is_split}
+    return {
+        "child": np.where(is_split, child, np.arange(len(link))),
+        "offset": offset,
+        "cut": cuts,
+        "is_split": is_split,
+    }
 
 
-def _arrival(nodes: dict[str, Any], values: npt.NDArray[Any], length: int) -> npt.NDArray[np.intp]:
-    """(length,) The leaf's node that each row arrives at."""
-    arrived = np.zeros(length, np.intp)
-    rows = np.arange(length)
-    node = np.zeros(length, np.intp)
+def _arrival(
+    nodes: dict[str, Any], node: npt.NDArray[np.intp], values: npt.NDArray[Any], rows: int
+) -> npt.NDArray[np.intp]:
+    """(paths,) The leaf's node where each path ends that begins at `node`; path i is that of row i % rows."""
+    arrived = np.empty(len(node), np.intp)
+    path = np.arange(len(node))
+    row = path % rows
     levels = 0
     while True:
         if levels % LEVELS_BETWEEN_CHECKS == 0:
             going = nodes["is_split"].take(node)
             remaining = np.count_nonzero(going)
-            if remaining < 0.75 * len(rows):
-                arrived[rows] = node
-                rows, node = rows[going], node[going]
+            if remaining < 0.75 * len(path):
+                arrived[path] = node
+                path, row, node = path[going], row[going], node[going]
             if not remaining:
                 return arrived
         place = nodes["offset"].take(node, mode="wrap")
-        np.add(place, rows, out=place)
+        np.add(place, row, out=place)
         x = values.take(place, mode="wrap")
         right = x > nodes["cut"].take(node, mode="wrap")
         if "nan_right" in nodes:

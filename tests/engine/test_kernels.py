@@ -135,7 +135,7 @@ def full_forest(rng: np.random.Generator, depth: int, one_test_a_level: bool) ->
     for _ in range(20):
         builder.add_tree(
             feature=rng.integers(0, FEATURES, splits)[test],
-            threshold=rng.normal(size=splits)[test],
+            threshold=rng.integers(-2, 3, splits)[test],
             flags=np.zeros(splits),
             left=np.where(inner, 2 ** (level + 1) - 1 + number, ~number),
             right=np.where(inner, 2 ** (level + 1) - 1 + number + 2**level, ~(number + 2**level)),

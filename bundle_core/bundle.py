@@ -2,7 +2,8 @@
 
 The file is a compressed `.npz` without any pickle: `bundle` is a uint8 array of UTF-8 JSON
 (`{"version": 1, "sources": [{"name", "weight", "features", "model": SPEC}, ...], "steps": {...}}`), and
-`I.FIELD` is the array FIELD of source I's model. Equal bundles give equal bytes in one Python version.
+`I.FIELD` is the array FIELD of source I's model, `I.layers.0.weight` that of a network's layer. Equal bundles give
+equal bytes in one Python version.
 """
 
 from __future__ import annotations

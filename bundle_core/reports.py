@@ -34,7 +34,7 @@ class SourceDescription:
 
     name: str
     kind: str
-    """What it became: "tree_ensemble", "linear", "mlp", ..."""
+    """What it became: "tree_ensemble" or "network"."""
     library: str
     """What it was: "lightgbm", "xgboost", ..., or "unknown"."""
     weight: float

@@ -40,8 +40,8 @@ class Layer(ABC):
 class Network(Model):
     """The layers one after another; the last one leaves one column, the raw score.
 
-    X and every array are cast to `dtype` before anything is computed but trees, which get X as it is. Sums of products are the BLAS's, so raw scores
-    are equal to another library's up to the order of its additions.
+    X and every array are cast to `dtype` before anything is computed but trees, which get X as it is. Sums of products
+    are the BLAS's, so raw scores are equal to another library's up to the order of its additions.
     """
 
     dtype: str

@@ -127,13 +127,12 @@ def _run_facts(evidence: Evidence) -> Iterator[tuple[str, str]]:
 def _pickle_facts(pickle: Fingerprint, image_python: str | None) -> Iterator[tuple[str, str]]:
     if pickle.code_objects and image_python:
         made_by = " or ".join(pickle.python_candidates) or "an unknown version"
-        same = image_python in pickle.python_candidates
-        known = same or bool(pickle.python_candidates)
-        if known:
-            yield (
-                f"python:{'same' if same else 'differs'}",
-                f"The pickle's bytecode is of Python {made_by}; the image runs {image_python}.",
-            )
+        relation = "executable" if image_python in pickle.runnable_on else "differs"
+        if image_python in pickle.python_candidates:
+            relation = "same"
+        if pickle.python_candidates:
+            sentence = f"The pickle's bytecode is of Python {made_by}; the image runs {image_python}."
+            yield f"python:{relation}", sentence
     yield f"file:{pickle.file_kind}", pickle.problem or f"The file is a {pickle.file_kind}."
     if not pickle.complete and pickle.file_kind == "pickle" and "truncated" in pickle.problem:
         yield "file:truncated", pickle.problem

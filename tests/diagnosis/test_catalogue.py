@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bundle_core.fingerprint import read
 from server.diagnosis import Entry, Evidence, catalogue, catalogue_markdown, diagnose, explain_log
 from server.diagnosis.catalogue import fill
+
+PYTHON_3_14: dict[str, str] = json.loads(Path(__file__).with_name("python_3_14.json").read_text())
 
 # What a person sees, in the words of logs, statuses and answers; the id that it must get.
 SYMPTOMS = [
@@ -91,6 +97,37 @@ def test_the_upload_stage_tells_the_upload_s_network_from_the_model_s() -> None:
     text = "httpx.ConnectError: [Errno -3] Temporary failure in name resolution"
     assert diagnose(Evidence(api_error=text, stage="upload"))[0].id == "no_network_for_upload"
     assert diagnose(Evidence(log=text, stage="run"))[0].id == "network_in_predict"
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        {"log": "Predicting on 5 rows of live features\nKeyError: 'era'"},
+        {"log": "MemoryError"},
+        {"log": "AttributeError: module 'numpy' has no attribute 'pandas'"},
+        {"exit_code": -11},
+        {"exit_code": 1},
+        {"oom_killed": True, "exit_code": 137},
+        {"timed_out": True},
+        {"statuses": [("model_failed", "Model failed to generate a live output!")]},
+    ],
+)
+def test_a_wrong_python_is_named_whatever_the_symptom(evidence: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "model.pkl"
+    path.write_bytes(bytes.fromhex(PYTHON_3_14["plain"]))
+    found = diagnose(Evidence(fingerprint=read(path), image_python="3.12", **evidence))[0]
+    assert found.id.startswith("wrong_python")
+    assert "3.14" in found.cause
+    assert "3.12" in found.cause
+
+
+def test_a_failure_that_only_shows_after_a_good_run_is_no_wrong_python(tmp_path: Path) -> None:
+    path = tmp_path / "model.pkl"
+    path.write_bytes(bytes.fromhex(PYTHON_3_14["plain"]))
+    log = "Predicting on 5 rows of live features\nGenerated 5 predictions"
+    statuses = [("failed", "invalid_submission_headers: headers must be one of ['id']")]
+    found = diagnose(Evidence(log=log, statuses=statuses, fingerprint=read(path), image_python="3.12"))[0]
+    assert found.id == "submission_headers"
 
 
 def test_an_unknown_failure_says_so_with_the_lines_that_matter() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,15 +77,17 @@ def _xgboost(booster: Any, X: npt.NDArray[Any], *, to_best_iteration: bool = Fal
     return booster.predict(matrix, output_margin=True, iteration_range=until, validate_features=False)
 
 
-def _catboost_file(path: Path, X: npt.NDArray[Any]) -> Scores:
+def _catboost_file(path: Path, X: npt.NDArray[Any]) -> Scores | str:
     import catboost  # pyright: ignore[reportMissingImports]
 
-    with opened(path) as stream, tempfile.NamedTemporaryFile() as plain:
+    with opened(path) as stream:
         content = stream.read()
-        plain.write(content)
-        plain.flush()
-        form = "cbm" if content.startswith(b"CBM1") else "json"
-        return _catboost(catboost.CatBoost().load_model(plain.name, format=form), X)
+    if not content.startswith(b"CBM1"):
+        return (
+            "catboost itself reads the leaf values of its JSON with errors in the last place; "
+            "give the .cbm file or the pickled model, or reference to compare with saved raw scores"
+        )
+    return _catboost(catboost.CatBoost().load_model(blob=content), X)
 
 
 def _catboost(model: Any, X: npt.NDArray[Any]) -> Scores:
@@ -133,7 +134,7 @@ def _state_dict(saved: Any, X: npt.NDArray[Any]) -> str:
     return "a state dict has no forward pass of its own; give sample and reference to compare with saved raw scores"
 
 
-_OF_FILE: dict[str, Callable[[Path, npt.NDArray[Any]], Scores]] = {
+_OF_FILE: dict[str, Callable[[Path, npt.NDArray[Any]], Scores | str]] = {
     "LightGBM": _lightgbm_file,
     "XGBoost": _xgboost_file,
     "CatBoost": _catboost_file,

@@ -4,6 +4,9 @@ Raw scores equal `predict(X, prediction_type="RawFormulaVal")` of versions 1.2 o
 inputs, trees added in order in float64, then times scale, plus bias. Symmetric trees and the others are both read;
 categorical, text and embedding features are not. `.cbm` files and objects take an installed catboost.
 
+Of a JSON file ours equal the model that wrote it. CatBoost's own load_model(format="json") does not: it rounds every
+seventh leaf value or so to a neighbouring double.
+
 The rules are those of catboost/libs/model (model_export/json_model_helpers.cpp, cpu/evaluator_impl.cpp).
 """
 

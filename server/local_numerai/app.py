@@ -72,6 +72,7 @@ async def local_numerai(
             http="h11",
             loop="none",
             lifespan="on",
+            log_config=None,
             access_log=False,
             log_level="critical",
             timeout_graceful_shutdown=0,

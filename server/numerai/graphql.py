@@ -85,8 +85,14 @@ def _field(response: httpx.Response, operation: Operation) -> Any:
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        if status in (401, 403):
-            raise refusal(f"HTTP {status}: not authenticated", operation.field)
+        if status == 401:
+            raise refusal("HTTP 401: not authenticated", operation.field)
+        if status == 403:
+            raise NumeraiRefused(
+                f"Numerai, or something before it, refused {operation.field}.",
+                evidence="HTTP 403 with a body that is no JSON, as firewalls and proxies answer.",
+                next_step="Check the proxy and the network's rules for this address, then call again.",
+            )
         if status >= 400:
             raise refusal(f"HTTP {status}", operation.field)
         raise PassingFault(f"HTTP {status} with a body that is no JSON object", maybe_done=True)

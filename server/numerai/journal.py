@@ -10,6 +10,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from server.errors import InputError
+
 Step = Literal["started", "uploading", "uploaded", "registering", "registered", "assigning", "done"]
 
 
@@ -52,11 +54,27 @@ class Journal:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write the file, whole and on disk when this returns, or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(f".{os.getpid()}.new")
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    """Write the file, whole and on disk when this returns, or not at all.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(f".{os.getpid()}.new")
+        with aside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError as error:
+        raise unwritable(path.parent, error) from None
+
+
+def unwritable(folder: Path, error: OSError) -> InputError:
+    """The server's state folder cannot be written."""
+    return InputError(
+        f"The state folder {folder} cannot be written.",
+        evidence=error.strerror or "",
+        next_step="Free space there, or set NUMERAI_PICKLE_MCP_STATE to a writable folder and restart the server.",
+    )

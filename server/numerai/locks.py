@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from typing import IO
 import anyio
 
 from server.errors import NumeraiFailure
+from server.numerai.journal import unwritable
 from server.runners.types import Progress
 
 LOOK_EVERY_SECONDS = 0.2
@@ -22,10 +24,15 @@ async def slot_lock(state_dir: Path, slot_id: str, *, seconds: float, progress: 
 
     Raises:
         NumeraiFailure: another call kept it all the time.
+        InputError: the state folder cannot be written.
     """
-    folder = state_dir / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{slot_id}.lock").open("a+b") as file:
+    path = state_dir / "locks" / f"{hashlib.sha256(slot_id.encode()).hexdigest()[:16]}.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        opened = path.open("a+b")
+    except OSError as error:
+        raise unwritable(state_dir, error) from None
+    with opened as file:
         if not _take(file):
             await progress("waiting for another upload to the same slot")
             with anyio.move_on_after(seconds) as waiting:

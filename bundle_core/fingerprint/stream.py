@@ -99,6 +99,10 @@ def _text_line(window: _Window) -> str:
     return window.line().decode("utf-8", "replace")
 
 
+def _escaped_line(window: _Window) -> str:
+    return window.line().decode("raw-unicode-escape", "replace")
+
+
 def _two_lines(window: _Window) -> str:
     return f"{_text_line(window)} {_text_line(window)}"
 
@@ -156,7 +160,7 @@ _READERS: dict[str, Callable[[_Window], Argument]] = {
     "stringnl": _quoted_line,
     "stringnl_noescape": _text_line,
     "stringnl_noescape_pair": _two_lines,
-    "unicodestringnl": _text_line,
+    "unicodestringnl": _escaped_line,
     "unicodestring1": _counted(1, is_text=True),
     "unicodestring4": _counted(4, is_text=True),
     "unicodestring8": _counted(8, is_text=True),

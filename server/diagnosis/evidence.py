@@ -10,6 +10,8 @@ from typing import Literal, Protocol
 from bundle_core.fingerprint import Fingerprint
 from server.diagnosis.packages import provides
 
+TEXT_LIMIT, LINE_LIMIT = 200_000, 1_000
+
 Stage = Literal["run", "numerai", "upload"]
 
 
@@ -49,9 +51,13 @@ class Evidence:
 
     @property
     def text(self) -> str:
-        """All words: the log, the API's answer, the statuses' descriptions."""
+        """All words: the log, the API's answer, the statuses' descriptions; the last TEXT_LIMIT characters of each.
+
+        Long lines are cut, so that no pattern can be made to search for long.
+        """
         parts = (self.log, self.api_error, *(description for _, description in self.statuses))
-        return "\n".join(part for part in parts if part)
+        lines = (line[:LINE_LIMIT] for part in parts for line in part[-TEXT_LIMIT:].splitlines())
+        return "\n".join(lines)
 
     runner: Literal["docker", "venv"] | None = None
 

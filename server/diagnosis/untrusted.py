@@ -11,6 +11,7 @@ import unicodedata
 
 LINE_LIMIT = 400
 TAIL_LIMIT = 5_000
+_LONGEST_LINE = 2_000
 WITHHELD = "[left out: reads like instructions to a model]"
 
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[PX^_][^\x1b]*(?:\x1b\\)?|\x1b.")
@@ -21,11 +22,11 @@ _SECRETS = (
     (re.compile(r"\b[A-Z0-9]{16,}\$[A-Z0-9]{16,}\b"), "[secret removed]"),
     (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), "[secret removed]"),
     (re.compile(r"\b(?:ghp|gho|ghs|hf|sk|pk|xoxb|github_pat)[_-][\w-]{16,}"), "[secret removed]"),
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:.*?-----END [A-Z ]*KEY-----)?", re.S), "[secret removed]"),
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[\s\S]{0,4000}?-----END [A-Z ]*KEY-----)?"), "[secret removed]"),
     (
         re.compile(
-            r"((?:\w*(?:secret|password|passwd|api_?key|access_?key|auth|token|credential)\w*)[\"']?\s*[=:]\s*)"
-            r"[\"']?[^\s\"',;]{6,}[\"']?",
+            r"((?<!\w)\w{0,40}?(?:secret|password|passwd|api_?key|access_?key|auth|token|credential)\w{0,40}"
+            r"[\"']?\s{0,3}[=:]\s{0,3})[\"']?[^\s\"',;]{6,}[\"']?",
             re.I,
         ),
         r"\1[secret removed]",
@@ -85,7 +86,7 @@ def _clean(text: str) -> str:
     """Without terminal escapes, control and invisible characters, and without what looks like a secret."""
     text = _ESCAPES.sub("", text.replace("\r\n", "\n"))
     # A progress bar writes over its own line: what stays on the screen is what follows the last carriage return.
-    text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+    text = "\n".join(line.rstrip("\r").rpartition("\r")[2][:_LONGEST_LINE] for line in text.split("\n"))
     text = "".join(character for character in text.replace("\t", "    ") if character == "\n" or _is_visible(character))
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)

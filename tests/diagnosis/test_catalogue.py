@@ -136,6 +136,20 @@ def test_an_unknown_failure_says_so_with_the_lines_that_matter() -> None:
     assert any("zlib.error" in line for line in found[0].evidence)
 
 
+def test_a_log_made_to_be_searched_for_long_is_searched_briefly() -> None:
+    words = [
+        "xgboost device ",
+        "KeyError: Index([",
+        "waiting for failed ",
+        "HTTP Error 403 ",
+        "a" * 60,
+        "exceeded timeout ",
+    ]
+    for word in words:
+        assert diagnose(Evidence(log=word * (2_000_000 // len(word))))
+        assert diagnose(Evidence(log=f"{word * 50}\n" * 3_000))
+
+
 def test_no_evidence_at_all_is_unknown() -> None:
     assert [one.id for one in diagnose(Evidence())] == ["unknown"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import pickle
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -176,6 +177,17 @@ def test_a_wrapped_function_may_have_another_signature(fingerprint: Fingerprints
         return one, two, three
 
     assert verdicts(judge(fingerprint(in_main(wrapper)), Image("3.12"), pins("3.12"))) == {"wrong_arity": "may_fail"}
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_code_is_read_in_every_protocol(protocol: int, tmp_path: Path) -> None:
+    path = tmp_path / "model.pkl"
+    path.write_bytes(cloudpickle.dumps(predict, protocol=protocol))
+    found = read(path)
+    assert found.python_version == f"{sys.version_info[0]}.{sys.version_info[1]}"
+    assert found.parameters == ("live_features", "live_benchmark_models")
+    assert found.features == ("feature_one", "feature_two")
+    assert found.protocol == (protocol if protocol > 1 else None)
 
 
 def test_numpy_2_arrays_fail_on_numpy_1_only_at_protocol_5(tmp_path: Path) -> None:

@@ -88,3 +88,9 @@ def test_lines_that_speak_to_a_model_are_left_out(line: str) -> None:
 
 def test_a_progress_bar_shows_its_last_state() -> None:
     assert "| 100%" in log_tail("1%\r50%\r100%\ndone", 5)
+
+
+@pytest.mark.parametrize("word", ["a", "secret", "-----BEGIN PRIVATE KEY-----", "https://a:", "note to ", "\x1b["])
+def test_text_made_to_be_searched_for_long_is_searched_briefly(word: str) -> None:
+    assert len(log_tail(word * 100_000, 5)) < TAIL_LIMIT
+    assert len(quote_foreign(word * 100_000, 300)) <= 300

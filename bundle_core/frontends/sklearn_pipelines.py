@@ -2,7 +2,7 @@
 StackingRegressor, BaggingRegressor, TransformedTargetRegressor, searches. What they hold is read by its own front end.
 
 A composition's raw score is its `predict`, in float64; so a model inside counts with its `predict` too, not with a
-score before a link function.
+score before a link function. scikit-learn itself stacks XGBoost's predictions in float32: equal to about 1e-6 then.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def _predict_layers(model: Any) -> Layers:
     # The registry imports this module.
     from bundle_core.frontends import read_object
 
-    if hasattr(model, "classes_"):
+    # CatBoostRegressor has the attribute too, empty.
+    if len(getattr(model, "classes_", ())):
         raise refused(model, "It is a classifier: its predictions are labels, not scores.")
     reader = of_class(COMPOSITIONS, model)
     if reader is not None:

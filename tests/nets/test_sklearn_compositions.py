@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -122,6 +123,19 @@ def test_a_transformer_before_a_linear_model(name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_made_of_models(name: str) -> None:
     assert apart(MODELS[name]().fit(FRAME, TARGET), FRAME) < ROUNDING
+
+
+@pytest.mark.requires("xgboost", "catboost")
+@pytest.mark.parametrize("library", ["xgboost.XGBRegressor", "catboost.CatBoostRegressor"])
+def test_boosters_of_other_libraries_inside(library: str) -> None:
+    module, _, name = library.partition(".")
+    options = {"n_estimators": 8, "max_depth": 3} | (
+        {"verbose": 0, "allow_writing_files": False} if module == "catboost" else {}
+    )
+    other = getattr(importlib.import_module(module), name)(**options)
+    mean = sk("ensemble.VotingRegressor", [("other", other), ("ridge", sk("linear_model.Ridge"))]).fit(FRAME, TARGET)
+    assert apart(mean, FRAME) < ROUNDING
+    assert apart(chain(sk("preprocessing.StandardScaler"), other).fit(FRAME, TARGET), FRAME) < ROUNDING
 
 
 def test_a_bundle_says_what_a_stack_is_made_of() -> None:

@@ -27,29 +27,33 @@ def import_statements(code: Code, minor: str) -> Iterator[ImportStatement]:
     """The absolute imports in this body."""
     listing = list(instructions(code, minor))
     guarded = [] if minor == "3.10" else exception_ranges(code)
+    first_guard = min((start for start, _, _ in guarded), default=len(code.bytecode))
     straight = True
     for position, instruction in enumerate(listing):
-        if instruction.name.startswith(_BRANCHES):
+        if instruction.name.startswith(_BRANCHES) or instruction.offset >= first_guard:
             straight = False
         if instruction.name != "IMPORT_NAME" or instruction.argument >= len(code.names):
             continue
-        names: list[str] = []
-        for following in listing[position + 1 :]:
-            if following.name == "IMPORT_FROM" and following.argument < len(code.names):
-                names.append(code.names[following.argument])
-            elif not following.name.startswith(("STORE_", "SWAP", "ROT_", "POP_TOP")):
-                break
-        in_try = any(start <= instruction.offset < end for start, end, _ in guarded)
-        if _level(code, listing[:position]) == 0:
-            yield ImportStatement(code.names[instruction.argument], tuple(names), straight and not in_try)
+        names = tuple(_imported_names(code, listing[position + 1 : position + 60]))
+        if _level(code, listing[max(position - 2, 0) : position]) == 0:
+            yield ImportStatement(code.names[instruction.argument], names, straight)
 
 
-def _level(code: Code, before: list[Instruction]) -> int:
+def _imported_names(code: Code, following: list[Instruction]) -> Iterator[str]:
+    for instruction in following:
+        if instruction.name == "IMPORT_FROM" and instruction.argument < len(code.names):
+            yield code.names[instruction.argument]
+        elif not instruction.name.startswith(("STORE_", "SWAP", "ROT_", "POP_TOP")):
+            return
+
+
+def _level(code: Code, loads: list[Instruction]) -> int:
     """The level of a relative import is the constant loaded before the names: 0 for an absolute one."""
-    if len(before) < 2:
+    if len(loads) < 2 or not loads[0].name.startswith("LOAD_"):
         return 0
-    load = before[-2]
-    level = code.consts[load.argument] if load.name == "LOAD_CONST" and load.argument < len(code.consts) else 0
+    if loads[0].name == "LOAD_SMALL_INT":
+        return loads[0].argument
+    level = code.consts[loads[0].argument] if loads[0].argument < len(code.consts) else 0
     return level if isinstance(level, int) else 0
 
 

@@ -12,6 +12,8 @@ from bundle_core.fingerprint.machine import Group, Made, Ref, Symbol, Trace
 from bundle_core.fingerprint.report import Embedded
 
 MAX_EMBEDDED = 40
+MAX_CODES = 5_000
+MAX_CODE_BYTES = 1_500_000
 
 # Gone from newer Pythons; and Python 2's names, which old protocols write and unpickling maps.
 _REMOVED = frozenset(("asynchat", "asyncore", "distutils", "imp", "smtpd", "cgi", "crypt", "telnetlib", "pipes"))
@@ -46,7 +48,8 @@ def texts_of(symbol: Symbol) -> tuple[str, ...]:
 def builtin_type(func: Symbol) -> str:
     """ "CodeType" and the like of `types`: cloudpickle names them through its `_builtin_type`, others directly."""
     if isinstance(func, Made) and function_name(func.func).endswith("._builtin_type"):
-        return (*texts_of(func.args), "")[0]
+        named = items_of(func.args)[:1]
+        return named[0] if named and isinstance(named[0], str) else ""
     module, _, name = function_name(func).partition(".")
     return name if module == "types" else ""
 
@@ -81,6 +84,20 @@ def code_of(made: Symbol) -> Code | None:
     return Code(len(args), argcount, kwonly, flags, bytecode, consts, names, varnames, name, linetable, exceptions)
 
 
+def code_objects(trace: Trace) -> list[Code]:
+    """The code objects of the pickle, in order; at most MAX_CODES and MAX_CODE_BYTES of them."""
+    codes: list[Code] = []
+    room = MAX_CODE_BYTES
+    for made in trace.calls:
+        code = code_of(made)
+        if code is not None:
+            room -= len(code.bytecode) + len(code.linetable) + len(code.exceptions)
+            if room < 0 or len(codes) == MAX_CODES:
+                break
+            codes.append(code)
+    return codes
+
+
 def embedded_objects(trace: Trace) -> tuple[Embedded, ...]:
     """Objects of libraries, by class, largest first."""
     found: dict[str, list[int]] = {}
@@ -93,7 +110,7 @@ def embedded_objects(trace: Trace) -> tuple[Embedded, ...]:
 
 
 def _kind(made: Made) -> str:
-    if code_of(made):
+    if builtin_type(made.func) == "CodeType":
         return "code"
     if not isinstance(made.func, Ref) or is_cloudpickle(made.func):
         return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bundle_core.fingerprint.machine import Group, Made, Ref, Symbol, Trace
+from bundle_core.fingerprint.machine import Group, Ref, Symbol, Trace
 from bundle_core.fingerprint.report import FileKind
 from bundle_core.fingerprint.stream import Blob
 
@@ -20,6 +20,7 @@ _COMPRESSED = {
     b"\x5d\0\0": "lzma",
     b"\x04\x22\x4d\x18": "lz4",
 }
+_MAX_LOOKED_AT = 20_000
 _GPU_WORDS = (b"cuda", b"gpu_hist", b"gpu_predictor")
 
 
@@ -72,24 +73,26 @@ def gpu_objects(trace: Trace) -> tuple[str, ...]:
     found |= modules & {"cupy", "cudf", "cuml"}
     if not modules & {"torch", "xgboost", "catboost", "lightgbm"}:
         return tuple(sorted(found))
+    looked_at = 0
     for made in trace.calls:
-        if isinstance(made.func, Ref) and _names_gpu(made):
+        if looked_at > _MAX_LOOKED_AT or not isinstance(made.func, Ref):
+            continue
+        near = _near(made.args) + _near(made.state)
+        looked_at += len(near)
+        if any(_is_gpu_text(item) for item in near):
             found.add(str(made.func))
     return tuple(sorted(found))
 
 
-def _names_gpu(made: Made) -> bool:
-    """One of the bytes or texts right in the arguments or the state names a GPU."""
-    return any(_is_gpu_text(item) for part in (made.args, made.state) for item in _near(part))
+def _near(part: Symbol) -> list[str | bytes | Blob]:
+    """Texts and bytes right in a container, and in the containers in it."""
+    items = part.items[:200] if isinstance(part, Group) else [part]
+    items = items + [inner for item in items if isinstance(item, Group) for inner in item.items[:50]]
+    return [item for item in items if isinstance(item, (str, bytes, Blob))]
 
 
-def _near(part: Symbol) -> list[Symbol]:
-    items = part.items if isinstance(part, Group) else [part]
-    return items + [inner for item in items if isinstance(item, Group) for inner in item.items]
-
-
-def _is_gpu_text(item: Symbol) -> bool:
-    head = item.head if isinstance(item, Blob) else item
+def _is_gpu_text(item: str | bytes | Blob) -> bool:
+    head = (item.head if isinstance(item, Blob) else item)[:65_536]
     if isinstance(head, str):
-        head = head.encode()
-    return isinstance(head, bytes) and any(word in head for word in _GPU_WORDS)
+        head = head.encode("utf-8", "replace")
+    return any(word in head for word in _GPU_WORDS)

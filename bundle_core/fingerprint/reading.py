@@ -9,7 +9,7 @@ from typing import BinaryIO, Literal
 from bundle_core.fingerprint.bodies import catches_everything, draws_random_numbers, import_statements
 from bundle_core.fingerprint.bytecode import Code, minors_of, runs_on
 from bundle_core.fingerprint.contents import (
-    code_of,
+    code_objects,
     embedded_objects,
     is_cloudpickle,
     is_standard_library,
@@ -53,13 +53,13 @@ def _fingerprint(file: BinaryIO, size: int) -> Fingerprint:
     if ("joblib.numpy_pickle", "NumpyArrayWrapper") in trace.refs:
         kind, complete = "joblib", False
         problem = "joblib.dump wrote this file: its arrays lie between the opcodes, where pickle.load fails on them."
-    codes = {id(made): code for made in trace.calls if (code := code_of(made))}
-    fits = {key: minors_of(code) for key, code in codes.items()}
-    candidates = tuple(minor for minor in PYTHON_MINORS if all(minor in fit for fit in fits.values()))
+    codes = code_objects(trace)
+    fits = [minors_of(code) for code in codes]
+    candidates = tuple(minor for minor in PYTHON_MINORS if all(minor in fit for fit in fits))
     top = top_object(trace.top) if complete and not trace.forgot else Top("unknown")
-    names.without_identifiers(codes.values())
-    executed = [top.code] if top.code else list(codes.values())
-    bodies = [(code, fit[0], code == top.code) for code, fit in zip(codes.values(), fits.values(), strict=True) if fit]
+    names.without_identifiers(codes)
+    executed = [top.code] if top.code else codes
+    bodies = [(code, fit[0], code == top.code) for code, fit in zip(codes, fits, strict=True) if fit]
     return Fingerprint(
         file_kind=kind,
         size_bytes=size,

@@ -61,20 +61,19 @@ def _xgboost_file(path: Path, X: npt.NDArray[Any]) -> Scores:
     booster = xgboost.Booster()
     with opened(path) as stream:
         booster.load_model(bytearray(stream.read()))
-    return _xgboost(booster, X, to_best_iteration=booster.attr("scikit_learn") is not None)
+    best = booster.attr("best_iteration") if booster.attr("scikit_learn") is not None else None
+    return _xgboost(booster, X, iterations=0 if best is None else int(best) + 1)
+
+
+def _xgboost(booster: Any, X: npt.NDArray[Any], *, iterations: int = 0) -> Scores:
+    import xgboost  # pyright: ignore[reportMissingImports]
+
+    matrix = xgboost.DMatrix(X, feature_types=booster.feature_types, enable_categorical=True, nthread=1)
+    return booster.predict(matrix, output_margin=True, iteration_range=(0, iterations), validate_features=False)
 
 
 def _xgboost_model(model: Any, X: npt.NDArray[Any]) -> Scores:
-    return _xgboost(model.get_booster(), X, to_best_iteration=True)
-
-
-def _xgboost(booster: Any, X: npt.NDArray[Any], *, to_best_iteration: bool = False) -> Scores:
-    import xgboost  # pyright: ignore[reportMissingImports]
-
-    best = booster.attr("best_iteration") if to_best_iteration else None
-    matrix = xgboost.DMatrix(X, feature_types=booster.feature_types, enable_categorical=True, nthread=1)
-    until = (0, 0 if best is None else int(best) + 1)
-    return booster.predict(matrix, output_margin=True, iteration_range=until, validate_features=False)
+    return model.predict(X, output_margin=True, validate_features=False)
 
 
 def _catboost_file(path: Path, X: npt.NDArray[Any]) -> Scores | str:

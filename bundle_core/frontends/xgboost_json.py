@@ -5,8 +5,8 @@ No base margin is given to it: one that rows had in training is not in the model
 
 - A Booster predicts with all of its trees, an XGBModel with those up to best_iteration if early stopping set one.
   A file that an XGBModel saved says so (attribute "scikit_learn") and is read as one, any other as a Booster.
-- `inplace_predict`, which XGBModel.predict uses, rounds DART's trees otherwise before 3.4: base_score is added to
-  each tree, then subtracted, then the tree is weighted. Ours is what a DMatrix gives in every version.
+- Of DART's trees `XGBModel.predict` and `Booster.inplace_predict` give other last bits before 3.3: they add base_score
+  to each tree and subtract it before they weight it. An XGBModel object is read so, files and Boosters as above.
 - A categorical column holds category numbers. Text categories are refused; what pandas categories a model before
   3.1 was trained on is not in the model.
 
@@ -90,10 +90,10 @@ def read_sklearn(model: Any) -> TreeEnsemble:
     if booster is None:
         raise ModelRefused(f"The {type(model).__name__} is not fitted.", next_step="Fit the model and save it again.")
     _refuse_missing_value(model.missing)
-    return _ensemble(ubjson.loads(bytes(booster.save_raw("ubj"))), to_best_iteration=True)
+    return _ensemble(ubjson.loads(bytes(booster.save_raw("ubj"))), to_best_iteration=True, in_place=True)
 
 
-def _ensemble(document: Any, *, to_best_iteration: bool) -> TreeEnsemble:
+def _ensemble(document: Any, *, to_best_iteration: bool, in_place: bool = False) -> TreeEnsemble:
     learner = _learner(document)
     booster = learner["gradient_booster"]
     objective = str(learner.get("objective", {}).get("name"))
@@ -103,10 +103,13 @@ def _ensemble(document: Any, *, to_best_iteration: bool) -> TreeEnsemble:
         weights = booster.get("weight_drop", model.get("weight_drop", ()))
         trees = model["trees"]
         used = _trees_to_best_iteration(learner, model) if to_best_iteration else len(trees)
+        output = OUTPUT_OF_OBJECTIVE[objective]
+        start = _base_margin(learner["learner_model_param"]["base_score"], output)
+        # The versions that keep DART's gbtree inside of it are those with the detour.
+        detour = np.float32(start if in_place and "gbtree" in booster else 0)
         builder = TreeBuilder()
         for i, tree in enumerate(trees[:used]):
-            _add_tree(builder, tree, np.float32(weights[i] if len(weights) else 1))
-        output = OUTPUT_OF_OBJECTIVE[objective]
+            _add_tree(builder, tree, detour, np.float32(weights[i] if len(weights) else 1))
         kind = "dart" if len(weights) else "gbtree"
         return builder.build(
             n_features=int(learner["learner_model_param"]["num_feature"]),
@@ -115,7 +118,7 @@ def _ensemble(document: Any, *, to_best_iteration: bool) -> TreeEnsemble:
             + (f", {used} of {len(trees)} trees, up to best_iteration" if used < len(trees) else ""),
             input_dtype="float32",
             sum_dtype="float32",
-            start=_base_margin(learner["learner_model_param"]["base_score"], output),
+            start=start,
             output=() if output is None else ((output, 1.0),),
             category_rounding="floor",
         )
@@ -171,8 +174,11 @@ def _trees_to_best_iteration(learner: dict[str, Any], model: dict[str, Any]) -> 
     return len(model["trees"]) if best is None else (int(best) + 1) * max(1, parallel)
 
 
-def _add_tree(builder: TreeBuilder, tree: dict[str, Any], weight: np.float32) -> None:
-    """XGBoost sends x left if x < split_condition, both float32; missing values where default_left says."""
+def _add_tree(builder: TreeBuilder, tree: dict[str, Any], detour: np.float32, weight: np.float32) -> None:
+    """XGBoost sends x left if x < split_condition, both float32; missing values where default_left says.
+
+    A leaf's value, its split_condition, is rounded by adding and subtracting `detour`, then weighted.
+    """
     left = np.asarray(tree["left_children"], np.int64)
     condition = np.asarray(tree["split_conditions"], np.float32)
     nan_right = np.where(np.asarray(tree["default_left"], np.bool_), 0, NAN_RIGHT)
@@ -184,7 +190,7 @@ def _add_tree(builder: TreeBuilder, tree: dict[str, Any], weight: np.float32) ->
         flags=np.where(categorical, CATEGORICAL | SET_RIGHT, 0) | nan_right,
         left=left,
         right=tree["right_children"],
-        value=condition * weight,
+        value=((condition + detour) - detour) * weight,
     )
 
 

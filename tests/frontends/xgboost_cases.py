@@ -78,7 +78,7 @@ def _of_booster(
 
     watched = [(matrix(X[:50], y[::-1][:50]), "eval")]
     booster = xgboost.train(parameters, matrix(X, y), trees, evals=watched, early_stopping_rounds=2, verbose_eval=False)
-    model = _read(rng, booster)
+    model = _read(_draw_form(rng), booster)
     scored = comparison.frames(rng, X, model, missing=missing, infinite=False, whole=whole)
     return comparison.differences(
         parameters, model, scored, lambda values: booster.predict(matrix(values), output_margin=True)
@@ -91,23 +91,26 @@ def _of_regressor(
     """An XGBRegressor predicts with the trees up to the best iteration."""
     regressor = xgboost.XGBRegressor(n_estimators=trees, early_stopping_rounds=2, **parameters)
     regressor.fit(X, y, eval_set=[(X[:50], y[::-1][:50])], verbose=False)
-    model = _read(rng, regressor)
-    in_place = parameters["booster"] == "gbtree"
+    form = _draw_form(rng)
     until = (0, regressor.get_booster().best_iteration + 1)
 
     def native(values: np.ndarray) -> Any:
-        if in_place:
+        if form == "object":
             return regressor.predict(values, output_margin=True)
         matrix = xgboost.DMatrix(values, nthread=1)
         return regressor.get_booster().predict(matrix, output_margin=True, iteration_range=until)
 
-    scored = comparison.frames(rng, X, model, missing=missing, infinite=in_place, whole=[])
+    model = _read(form, regressor)
+    scored = comparison.frames(rng, X, model, missing=missing, infinite=form == "object", whole=[])
     return comparison.differences(parameters, model, scored, native)
 
 
-def _read(rng: np.random.Generator, trained: Any) -> Model:
-    """From the object, or from the file that it saves, with the same result."""
-    form = str(rng.choice(["object", "json", "ubj"]))
+def _draw_form(rng: np.random.Generator) -> str:
+    return str(rng.choice(["object", "json", "ubj"]))
+
+
+def _read(form: str, trained: Any) -> Model:
+    """From the object, or from the file that it saves."""
     if form == "object":
         return read_object(trained)
     booster = trained if isinstance(trained, xgboost.Booster) else trained.get_booster()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hmac
-import signal
-from collections.abc import AsyncGenerator, Callable
+import socket
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from server.local_numerai.api import Api, Caller
 from server.local_numerai.faults import Faults, FaultState, FaultyApp
 from server.local_numerai.graphql_endpoint import execute
 from server.local_numerai.mcp_endpoint import build_mcp
-from server.local_numerai.runs import Run, runner
+from server.local_numerai.runs import Run
 from server.local_numerai.storage import Storage
 from server.local_numerai.store import Store
 from server.local_numerai.validation import Validation
@@ -52,9 +52,14 @@ async def local_numerai(
     Raises:
         InputError: the address cannot be bound.
     """
-    listener = listen(host, port)
+    async with serving(listen(host, port), host, Store(state_dir), run=run) as local:
+        yield local
+
+
+@asynccontextmanager
+async def serving(listener: socket.socket, host: str, store: Store, *, run: Run | None) -> AsyncGenerator[LocalNumerai]:
+    """The embedded Numerai on a socket that listens, over what is stored."""
     base = address(listener, host)
-    store = Store(state_dir)
     storage = Storage(store, base)
     local = LocalNumerai(f"{base}/", f"{base}/mcp", store.token, store, storage, FaultState())
     async with anyio.create_task_group() as tasks:
@@ -92,26 +97,6 @@ async def local_numerai(
             with anyio.CancelScope(shield=True), anyio.move_on_after(5):
                 await stopped.wait()
             tasks.cancel_scope.cancel()
-
-
-async def serve_local(
-    host: str, port: int, state_dir: Path, *, announce: Callable[[str], None], cache_dir: Path | None = None
-) -> None:
-    """Serve until SIGTERM or SIGINT. `announce` gets the three lines of addresses and key, one a call.
-
-    Uploaded pickles are run in their image where the engine has it, else in a venv under `cache_dir` (None: under
-    `state_dir`).
-
-    Raises:
-        InputError: the address cannot be bound.
-    """
-    run = runner(cache_dir or state_dir / "cache")
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with local_numerai(state_dir, host=host, port=port, run=run) as local:
-            announce(f"NUMERAI_API_URL={local.api_url}")
-            announce(f"NUMERAI_MCP_URL={local.mcp_url}")
-            announce(f"NUMERAI_MCP_AUTH={local.token}")
-            await anext(aiter(signals))
 
 
 def _build_app(api: Api, local: LocalNumerai, host: str) -> Starlette:

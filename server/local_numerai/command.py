@@ -9,7 +9,7 @@ from pathlib import Path
 
 import anyio
 
-from server.local_numerai.app import serve_local
+from server.local_numerai.serve import serve_local
 from server.runners.owner import private_folder
 from server.settings import cache_folder
 

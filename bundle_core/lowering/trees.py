@@ -28,7 +28,6 @@ def lower_trees(model: TreeEnsemble) -> dict[str, Any]:
         "divisor": model.divisor,
         "scale": model.scale,
         "bias": model.bias,
-        "output": model.output,
     }
     kernel = choose_kernel(model, len(tests["flags"]) + len(tests["set_flags"]))
     if kernel == "gather":

@@ -156,9 +156,9 @@ def random_forest() -> Case:
 ROWS_OF_THE_TABLE: list[tuple[str, float, Callable[[], Case]]] = [
     ("LightGBM, 2,000 trees, depth 5, 740 features, int8", 0.04, lambda: lightgbm_forest(2000, 740, max_depth=5)),
     ("LightGBM, 20,000 trees, depth 6", 0.03,
-     lambda: lightgbm_forest(20_000, 740, trained=500, max_depth=6, num_leaves=64)),
+     lambda: lightgbm_forest(20_000, 740, trained=250, max_depth=6, num_leaves=64)),
     ("LightGBM, 2,000 trees, depth 10, about 1,000 leaves", 0.05,
-     lambda: lightgbm_forest(2000, 740, trained=50, rows=100_000, max_depth=10, num_leaves=1024)),
+     lambda: lightgbm_forest(2000, 740, trained=20, rows=40_000, max_depth=10, num_leaves=1024, min_data_in_leaf=5)),
     ("LightGBM leaf-wise, 500 trees, 31 leaves", 0.10, lambda: lightgbm_forest(500, 740)),
     ("LightGBM, 500 trees, 2,400 features", 0.08, lambda: lightgbm_forest(500, 2400, max_depth=5)),
     ("LightGBM, 50 trees", 0.12, lambda: lightgbm_forest(50, 740, max_depth=5)),

@@ -1,8 +1,8 @@
 """CatBoost: JSON (`save_model(path, format="json")`), and through it .cbm files and CatBoost objects.
 
-Raw scores equal `predict(X, prediction_type="RawFormulaVal")` of versions 1.2 on, with any number of threads: float32
-inputs, trees added in order in float64, then times scale, plus bias. Symmetric trees and the others are both read;
-categorical, text and embedding features are not. `.cbm` files and objects take an installed catboost.
+Raw scores equal `predict(X, prediction_type="RawFormulaVal")` with any number of threads: float32 inputs, trees added in
+order in float64, then times scale, plus bias; compared with 1.2, 1.2.8 and 1.2.10. Symmetric trees and the others are
+both read; categorical, text and embedding features are not. `.cbm` files and objects take an installed catboost.
 
 Of a JSON file ours equal the model that wrote it. CatBoost's own load_model(format="json") does not: it rounds every
 seventh leaf value or so to a neighbouring double.

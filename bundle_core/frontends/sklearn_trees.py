@@ -1,4 +1,4 @@
-"""scikit-learn's tree regressors, read from fitted objects of versions 1.3 to 1.9.
+"""scikit-learn's tree regressors, read from fitted objects; compared with versions 1.6 and 1.9.
 
 Raw scores equal what `predict` gives (HistGradientBoosting with a log link: `_raw_predict`). A forest adds its trees in
 whatever order its threads finish: ours equals n_jobs=None or 1. NaN and infinity, where `predict` refuses them, go

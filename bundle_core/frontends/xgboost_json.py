@@ -1,7 +1,7 @@
 """XGBoost: JSON and UBJSON (`save_model`, `save_raw`) and, through UBJSON, Booster and XGBModel objects.
 
-Raw scores equal `Booster.predict(DMatrix(X), output_margin=True)` of versions 1.6 to 3.4 with any number of threads.
-No base margin is given to it: one that rows had in training is not in the model, and replaces base_score.
+Raw scores equal `Booster.predict(DMatrix(X), output_margin=True)` with any number of threads; compared with 1.7, 3.0,
+3.2, 3.3 and 3.4. No base margin is given to it: one that rows had in training is not in the model.
 
 - A Booster predicts with all of its trees, an XGBModel with those up to best_iteration if early stopping set one.
   A file that an XGBModel saved says so (attribute "scikit_learn") and is read as one, any other as a Booster.

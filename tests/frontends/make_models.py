@@ -1,6 +1,7 @@
 """Makes the files of models/ with the xgboost and catboost of this Python: each model, and its raw scores of rows.npy.
 
-A file's name says which version wrote it. The committed ones are of xgboost 1.7.5 and 3.4.1, catboost 1.2 and 1.2.10.
+A file's name says which version wrote it. The committed ones are of xgboost 1.7.5 and 3.4.1, and 3.3.0 for
+its own layout of DART, and of catboost 1.2 and 1.2.10.
 """
 
 from __future__ import annotations

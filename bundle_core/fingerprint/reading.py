@@ -8,12 +8,7 @@ from typing import BinaryIO, Literal
 
 from bundle_core.fingerprint.bodies import catches_everything, draws_random_numbers, import_statements
 from bundle_core.fingerprint.bytecode import Code, minors_of, runs_on
-from bundle_core.fingerprint.contents import (
-    code_objects,
-    embedded_objects,
-    is_cloudpickle,
-    is_standard_library,
-)
+from bundle_core.fingerprint.contents import code_objects, embedded_objects, is_cloudpickle, is_standard_library
 from bundle_core.fingerprint.kinds import gpu_objects, numpy_generation, pandas_generation, recognise
 from bundle_core.fingerprint.machine import Group, Limit, Machine, Malformed, Ref, Trace
 from bundle_core.fingerprint.names import Names
@@ -50,6 +45,8 @@ def _fingerprint(file: BinaryIO, size: int) -> Fingerprint:
         except (StreamEnds, Malformed, Limit) as error:
             problem, limit_reached = str(error), isinstance(error, Limit)
     trace = machine.trace
+    if trace.forgot and not problem:
+        problem, limit_reached = "The pickle has more objects than are remembered.", True
     if ("joblib.numpy_pickle", "NumpyArrayWrapper") in trace.refs:
         kind, complete = "joblib", False
         problem = "joblib.dump wrote this file: its arrays lie between the opcodes, where pickle.load fails on them."

@@ -52,7 +52,7 @@ class Fingerprint:
     problem: str
     """Why reading stopped before that, or what is wrong with the file; empty when nothing is."""
     limit_reached: bool
-    """The pickle has more operations than are read."""
+    """The pickle has more operations than are read, or more objects than are remembered."""
     protocol: int | None
     python_version: str | None
     """The minor that wrote the bytecode inside, "3.12"; null where there is none or its bytes fit several."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, Protocol
 
 from bundle_core.fingerprint import Fingerprint
 from server.diagnosis.packages import provides
 
-TEXT_LIMIT, LINE_LIMIT = 200_000, 1_000
+TEXT_LIMIT, LINE_LIMIT = 100_000, 1_000
 
 Stage = Literal["run", "numerai", "upload"]
 
@@ -49,7 +50,9 @@ class Evidence:
     """Benchmark columns that the pickle names and the data version lacks."""
     data_version_is_current: bool | None = None
 
-    @property
+    runner: Literal["docker", "venv"] | None = None
+
+    @cached_property
     def text(self) -> str:
         """All words: the log, the API's answer, the statuses' descriptions; the last TEXT_LIMIT characters of each.
 
@@ -58,8 +61,6 @@ class Evidence:
         parts = (self.log, self.api_error, *(description for _, description in self.statuses))
         lines = (line[:LINE_LIMIT] for part in parts for line in part[-TEXT_LIMIT:].splitlines())
         return "\n".join(lines)
-
-    runner: Literal["docker", "venv"] | None = None
 
 
 @dataclass(frozen=True)

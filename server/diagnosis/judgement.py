@@ -82,7 +82,7 @@ def _file(pickle: Fingerprint) -> Iterator[Finding]:
         yield Finding("not_a_pickle", "may_fail", cause, "Upload the file uncompressed.")
     elif pickle.file_kind != "pickle":
         yield Finding("not_a_pickle", "will_fail", pickle.problem, again)
-    elif not pickle.complete and pickle.limit_reached:
+    elif pickle.limit_reached:
         cause = f"{pickle.problem} What follows was not looked at."
         yield Finding("partly_read", "note", cause, "Run it with run_container_debug.")
     elif not pickle.complete:

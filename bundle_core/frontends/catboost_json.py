@@ -1,8 +1,8 @@
 """CatBoost: JSON (`save_model(path, format="json")`), and through it .cbm files and CatBoost objects.
 
-Raw scores equal `predict(X, prediction_type="RawFormulaVal")` with any number of threads: float32 inputs, trees added in
-order in float64, then times scale, plus bias; compared with 1.2, 1.2.8 and 1.2.10. Symmetric trees and the others are
-both read; categorical, text and embedding features are not. `.cbm` files and objects take an installed catboost.
+Raw scores equal `predict(X, prediction_type="RawFormulaVal")` with any number of threads: float32 inputs, trees added
+in order in float64, then times scale, plus bias; compared with 1.2, 1.2.8 and 1.2.10. Symmetric trees and the others
+are both read; categorical, text and embedding features are not. `.cbm` files and objects take an installed catboost.
 
 Of a JSON file ours equal the model that wrote it. CatBoost's own load_model(format="json") does not: it rounds every
 seventh leaf value or so to a neighbouring double.
@@ -53,9 +53,10 @@ def read(stream: BinaryIO) -> TreeEnsemble:
     if data.startswith(_CBM):
         return read_object(_loaded(data))
     try:
-        return _ensemble(json.loads(data))
-    except ValueError as error:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
         raise _damaged(str(error)) from error
+    return _ensemble(document)
 
 
 def read_object(model: Any) -> TreeEnsemble:
@@ -86,9 +87,9 @@ def _loaded(cbm: bytes) -> Any:
 
 
 def _ensemble(document: dict[str, Any]) -> TreeEnsemble:
-    loss = _loss_of(document)
-    _refuse_what_is_unknown(document, loss)
     try:
+        loss = _loss_of(document)
+        _refuse_what_is_unknown(document, loss)
         features = document["features_info"]["float_features"]
         column = np.array([feature["flat_feature_index"] for feature in features], np.int32)
         nan_right = np.array([feature["nan_value_treatment"] == "AsTrue" for feature in features], np.bool_)
@@ -109,7 +110,7 @@ def _ensemble(document: dict[str, Any]) -> TreeEnsemble:
             bias=float(np.asarray(bias, np.float64).item()),
             output=() if output is None else ((output, 1.0),),
         )
-    except (KeyError, ValueError, IndexError, TypeError, BundleInvalid) as error:
+    except (KeyError, ValueError, IndexError, TypeError, AttributeError, BundleInvalid) as error:
         raise _damaged(f"{type(error).__name__}: {error}") from error
 
 

@@ -70,7 +70,7 @@ def read(stream: BinaryIO) -> TreeEnsemble:
             )
     try:
         document = json.loads(data) if _JSON.match(data) else ubjson.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged(str(error)) from error
     return _ensemble(document, to_best_iteration="scikit_learn" in _learner(document).get("attributes", {}))
 
@@ -95,10 +95,10 @@ def read_sklearn(model: Any) -> TreeEnsemble:
 
 def _ensemble(document: Any, *, to_best_iteration: bool, in_place: bool = False) -> TreeEnsemble:
     learner = _learner(document)
-    booster = learner["gradient_booster"]
-    objective = str(learner.get("objective", {}).get("name"))
-    _refuse_what_is_unknown(learner, booster, objective)
     try:
+        booster = learner["gradient_booster"]
+        objective = str(learner["objective"]["name"])
+        _refuse_what_is_unknown(learner, booster, objective)
         model = booster["gbtree"]["model"] if "gbtree" in booster else booster["model"]
         weights = booster.get("weight_drop", model.get("weight_drop", ()))
         trees = model["trees"]
@@ -122,7 +122,7 @@ def _ensemble(document: Any, *, to_best_iteration: bool, in_place: bool = False)
             output=() if output is None else ((output, 1.0),),
             category_rounding="floor",
         )
-    except (KeyError, ValueError, IndexError, TypeError, BundleInvalid) as error:
+    except (KeyError, ValueError, IndexError, TypeError, AttributeError, BundleInvalid) as error:
         raise _damaged(f"{type(error).__name__}: {error}") from error
 
 

@@ -127,6 +127,9 @@ MODEL = "learner.gradient_booster.model"
         (GBTREE, put(f"{MODEL}.trees.0.left_children.0", 0), "damaged"),
         (GBTREE, put(f"{MODEL}.trees.0.split_indices.0", 99), "damaged"),
         (GBTREE, put("learner", {}), "damaged"),
+        (GBTREE, put("learner.learner_model_param.num_class", "three"), "damaged"),
+        (GBTREE, put("learner.gradient_booster", []), "damaged"),
+        (GBTREE, put("learner.attributes", []), "damaged"),
         (SYMMETRIC, put("features_info.categorical_features", [{}]), "categorical features"),
         (SYMMETRIC, put("features_info.text_features", [{}]), "text features"),
         (SYMMETRIC, put("ctr_data", {}), "CTRs"),
@@ -134,6 +137,8 @@ MODEL = "learner.gradient_booster.model"
         (SYMMETRIC, put("model_info.params.loss_function.type", "Newest"), "'Newest'"),
         (SYMMETRIC, put("oblivious_trees.0.splits.0.split_type", "OneHotFeature"), "OneHotFeature"),
         (SYMMETRIC, put("oblivious_trees.0.leaf_values", [1.0]), "damaged"),
+        (SYMMETRIC, put("features_info", []), "damaged"),
+        (SYMMETRIC, put("scale_and_bias", 1), "damaged"),
     ],
 )
 def test_what_is_not_read_is_refused_by_name(
@@ -161,6 +166,7 @@ def test_a_file_that_is_cut_off_is_refused(path: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
+        (b'{"learner":' + b"[" * 100_000, "damaged"),
         (b"binf\x00\x00\x00\x3f", "binary format"),
         (b"CONFIG-offset:00000", "binary format"),
         (b"booster[0]:\n0:[f0<2.5] yes=1,no=2,missing=1\n", "text dump"),

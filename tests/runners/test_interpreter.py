@@ -52,14 +52,10 @@ async def test_neither_the_workspace_nor_the_environment_is_on_its_way(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("NUMERAI_MCP_AUTH", "PUBLIC$SECRET")
     assert (await probe(Path(sys.executable))).executable
-    said = imposter(tmp_path, 'echo "$@" >&2; env >&2; ls >&2; exit 9')
+    said = imposter(tmp_path, 'echo "$@" >&2; env | grep -E "^(PYTHON|NUMERAI)" >&2; ls >&2; exit 9')
     with pytest.raises(ChildFailure, match="exit code 9") as caught:
         await probe(said)
-    assert "-s -m bundle_core probe" in caught.value.evidence
-    assert "PYTHONHASHSEED=0" in caught.value.evidence
-    assert caught.value.evidence.splitlines()[-1] == "bundle_core"
-    assert "SECRET" not in str(caught.value)
-    assert str(tmp_path) not in caught.value.evidence
+    assert caught.value.evidence == "-s -m bundle_core probe\nPYTHONHASHSEED=0\nbundle_core"
 
 
 async def test_an_interpreter_that_is_none_is_named(tmp_path: Path) -> None:

@@ -102,7 +102,8 @@ def _ensemble(document: Any, *, to_best_iteration: bool, in_place: bool = False)
         model = booster["gbtree"]["model"] if "gbtree" in booster else booster["model"]
         weights = booster.get("weight_drop", model.get("weight_drop", ()))
         trees = model["trees"]
-        used = _trees_to_best_iteration(learner, model) if to_best_iteration else len(trees)
+        best = _trees_to_best_iteration(learner, model)
+        used = best if to_best_iteration else len(trees)
         output = OUTPUT_OF_OBJECTIVE[objective]
         start = _base_margin(learner["learner_model_param"]["base_score"], output)
         # The versions that keep DART's gbtree inside of it are those with the detour.
@@ -115,7 +116,7 @@ def _ensemble(document: Any, *, to_best_iteration: bool, in_place: bool = False)
             n_features=int(learner["learner_model_param"]["num_feature"]),
             feature_names=tuple(learner.get("feature_names", ())),
             source=f"XGBoost {kind}, objective {objective}"
-            + (f", {used} of {len(trees)} trees, up to best_iteration" if used < len(trees) else ""),
+            + (f", {used} of {len(trees)} trees, best_iteration ends at {best}" if best < len(trees) else ""),
             input_dtype="float32",
             sum_dtype="float32",
             start=start,
@@ -168,7 +169,7 @@ def _refuse_missing_value(missing: Any) -> None:
 
 
 def _trees_to_best_iteration(learner: dict[str, Any], model: dict[str, Any]) -> int:
-    """How many trees XGBModel.predict uses: all, or those up to the best iteration."""
+    """How many trees XGBModel.predict uses: those up to the best iteration, or all."""
     best = learner.get("attributes", {}).get("best_iteration")
     parallel = int(model["gbtree_model_param"].get("num_parallel_tree", 1))
     return len(model["trees"]) if best is None else (int(best) + 1) * max(1, parallel)

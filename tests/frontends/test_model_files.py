@@ -74,6 +74,8 @@ def test_a_file_that_a_regressor_saved_ends_at_its_best_iteration(
     models = [read_model(path) for path in (stopped, of_booster)]
 
     assert [model.n_trees for model in models if isinstance(model, TreeEnsemble)] == [best + 1, best + 4]
+    assert models[0].source.endswith(f"{best + 1} of {best + 4} trees, best_iteration ends at {best + 1}")
+    assert models[1].source.endswith(f"{best + 4} of {best + 4} trees, best_iteration ends at {best + 1}")
 
 
 def test_the_output_step_of_an_objective_is_kept() -> None:

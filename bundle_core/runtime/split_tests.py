@@ -33,7 +33,8 @@ def pack_tests(tests: dict[str, Any], columns: npt.NDArray[Any], input_dtype: st
     """columns (F, n) -> (1 + K1 + K2, W) planes in the order of `bits`; plane 0 sends all rows left."""
     words = -(-columns.shape[1] // 64)
     comparisons = len(tests["flags"])
-    planes = np.zeros((1 + comparisons + len(tests["set_flags"]), words), np.uint64)
+    planes = np.empty((1 + comparisons + len(tests["set_flags"]), words), np.uint64)
+    planes[0] = 0
     _pack_comparisons(tests, columns, input_dtype, planes[1 : 1 + comparisons])
     _pack_sets(tests, columns, input_dtype, planes[1 + comparisons :])
     return planes
@@ -69,11 +70,13 @@ def _take_small(
 ) -> None:
     """Values up to HIGHEST_SMALL_VALUE are codes themselves: test "x > cut" of values[column] (k,) -> planes (k, W)."""
     words = planes.shape[1]
-    codes = np.zeros((len(values), 64 * words), np.uint8)
+    codes = np.empty((len(values), 64 * words), np.uint8)
     codes[:, : values.shape[1]] = values
-    above = _thermometer(binary_digits(codes, HIGHEST_SMALL_VALUE.bit_length()))
+    codes[:, values.shape[1] :] = 0
     level = cut.astype(np.intp)
-    which = np.clip(level, 0, HIGHEST_SMALL_VALUE - 1) * len(values) + column
+    needed = min(max(int(level.max()) + 1, 1), HIGHEST_SMALL_VALUE)
+    above = _thermometer(binary_digits(codes, HIGHEST_SMALL_VALUE.bit_length()), needed)
+    which = np.clip(level, 0, needed - 1) * len(values) + column
     above.reshape(-1, words).take(which, axis=0, out=planes, mode="clip")
     if level.min() < 0 or level.max() >= HIGHEST_SMALL_VALUE:
         planes[level < 0] = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -101,7 +104,8 @@ def _take_coded(
             _count_by_comparing(values, cuts, starts, codes[:, :rows])
         else:
             codes[:, :rows] = np.clip(sorted_counts - first, 0, MOST_CUTS_IN_A_CODE)
-        above = _thermometer(binary_digits(codes, min(most - first, MOST_CUTS_IN_A_CODE).bit_length()))
+        needed = min(most - first, MOST_CUTS_IN_A_CODE)
+        above = _thermometer(binary_digits(codes, needed.bit_length()), needed)
         level = cut - starts[column] - first
         some = slice(*np.searchsorted(level, [0, MOST_CUTS_IN_A_CODE])) if most > MOST_CUTS_IN_A_CODE else slice(None)
         which = level[some] * len(values) + column[some]
@@ -146,20 +150,22 @@ def _counts_by_sorting(
     return counts
 
 
-def _thermometer(digits: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """(m, ...) binary digits, the lowest first -> (2**m - 1, ...): plane i says where the number is above i.
+def _thermometer(digits: npt.NDArray[np.uint64], needed: int) -> npt.NDArray[np.uint64]:
+    """(m, ...) binary digits, the lowest first -> (needed, ...): plane i says where the number is above i.
 
     With one digit d more, of weight v: above i < v is "d or lower part above i"; above v - 1 is d; above v + i is
     "d and lower part above i".
     """
-    levels = len(digits)
-    above = np.empty(((1 << levels) - 1, *digits.shape[1:]), np.uint64)
-    for level in range(levels):
+    above = np.empty((needed, *digits.shape[1:]), np.uint64)
+    for level in range(needed.bit_length()):
         weight = 1 << level
-        lower = above[: weight - 1]
-        np.bitwise_and(lower, digits[level], out=above[weight : 2 * weight - 1])
-        np.bitwise_or(lower, digits[level], out=lower)
+        more = above[weight : 2 * weight - 1]
+        np.bitwise_and(above[: len(more)], digits[level], out=more)
+        np.bitwise_or(above[: weight - 1], digits[level], out=above[: weight - 1])
         above[weight - 1] = digits[level]
+    # Higher digits put a number above all.
+    for digit in digits[needed.bit_length() :]:
+        np.bitwise_or(above, digit, out=above)
     return above
 
 

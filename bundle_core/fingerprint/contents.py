@@ -9,6 +9,7 @@ from typing import Any
 
 from bundle_core.fingerprint.bytecode import Code
 from bundle_core.fingerprint.machine import Group, Made, Ref, Symbol, Trace
+from bundle_core.fingerprint.names import plain
 from bundle_core.fingerprint.report import Embedded
 
 MAX_EMBEDDED = 40
@@ -105,7 +106,9 @@ def embedded_objects(trace: Trace) -> tuple[Embedded, ...]:
         kind = _kind(made)
         if kind:
             found.setdefault(kind, []).append(made.size)
-    objects = [Embedded(kind, kind.partition(".")[0], len(sizes), sum(sizes)) for kind, sizes in found.items()]
+    objects = [
+        Embedded(plain(kind), plain(kind).partition(".")[0], len(sizes), sum(sizes)) for kind, sizes in found.items()
+    ]
     return tuple(sorted(objects, key=lambda one: (-one.size_bytes, one.kind))[:MAX_EMBEDDED])
 
 

@@ -13,11 +13,17 @@ MAX_NAMES = 5_000
 _FEATURE = re.compile(r"(?<![\w/.-])feature_[a-z0-9]\w{0,120}", re.ASCII)
 _BENCHMARK = re.compile(r"(?<![\w/.-])v\d{1,3}_[a-z]\w{0,60}", re.ASCII)
 _COLUMN = re.compile(r"(?:era|data_type|target\w{0,60}|id|prediction|probability)\Z", re.ASCII)
+_PLAIN = re.compile(r"[\w.<>*]{1,120}\Z")
 # What LightGBM, XGBoost, scikit-learn and people call other things: feature_names_in_, feature_fraction_seed.
 _NO_COLUMN = re.compile(
     r"feature_(?:name|importance|info|fraction|pre|contri|type|weight|segment|set|col|column|list|range|index|indice|idx"
     r"|count|perturbation|dim|size|map|matrix|group|subset)s?(?:_[a-z]*){0,2}\Z"
 )
+
+
+def plain(name: str) -> str:
+    """A dotted name of code as it is; anything else that a hostile pickle puts in its place is not repeated."""
+    return name if _PLAIN.match(name) else "(not a name)"
 
 
 class Names:

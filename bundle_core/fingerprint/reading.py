@@ -11,7 +11,7 @@ from bundle_core.fingerprint.bytecode import Code, minors_of, runs_on
 from bundle_core.fingerprint.contents import code_objects, embedded_objects, is_cloudpickle, is_standard_library
 from bundle_core.fingerprint.kinds import gpu_objects, numpy_generation, pandas_generation, recognise
 from bundle_core.fingerprint.machine import Group, Limit, Machine, Malformed, Ref, Trace
-from bundle_core.fingerprint.names import Names
+from bundle_core.fingerprint.names import Names, plain
 from bundle_core.fingerprint.report import PYTHON_MINORS, Fingerprint, Import
 from bundle_core.fingerprint.stream import StreamEnds, read_opcodes
 from bundle_core.fingerprint.top import Top, top_object
@@ -73,13 +73,15 @@ def _fingerprint(file: BinaryIO, size: int) -> Fingerprint:
         numpy_generation=numpy_generation(trace),
         pandas_generation=pandas_generation(trace),
         top_kind=top.kind,
-        top_name=top.name,
-        parameters=top.parameters,
+        top_name=plain(top.name) if top.name else "",
+        parameters=tuple(map(plain, top.parameters)) if top.parameters is not None else None,
         signature_replaced=top.signature_replaced,
         imports=_imports(trace, bodies),
         embedded=embedded_objects(trace),
-        pandas_objects=tuple(sorted(f"{module}.{name}" for module, name in trace.refs if module.startswith("pandas."))),
-        gpu_objects=gpu_objects(trace),
+        pandas_objects=tuple(
+            sorted(plain(str(ref)) for ref in trace.refs.values() if ref.module.startswith("pandas."))
+        ),
+        gpu_objects=tuple(map(plain, gpu_objects(trace))),
         features=tuple(sorted(names.features)),
         benchmark_columns=tuple(sorted(names.benchmarks)),
         columns=tuple(sorted(names.columns)),
@@ -120,4 +122,5 @@ def _imports(trace: Trace, bodies: list[tuple[Code, str, bool]]) -> tuple[Import
 
 def _import(module: str, names: set[str], when: Literal["load", "predict"], *, certain: bool) -> Import:
     package = module.partition(".")[0]
-    return Import(module, package, tuple(sorted(names)[:20]), when, certain, is_standard_library(package))
+    shown = tuple(plain(name) for name in sorted(names)[:20])
+    return Import(plain(module), plain(package), shown, when, certain, is_standard_library(package))

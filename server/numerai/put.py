@@ -7,8 +7,10 @@ import re
 import threading
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import anyio
 import httpx
@@ -18,7 +20,7 @@ from server.errors import InputError, NumeraiRefused
 from server.numerai.pace import PassingFault
 from server.runners.types import Progress
 
-CHUNK_BYTES = 256 << 10
+CHUNK_BYTES = 512 << 10
 LARGEST_BYTES = 5 * 1024**3
 """S3's limit for one PUT."""
 TOLD_PARTS = 10
@@ -95,19 +97,26 @@ def _put(
 
 def _body(file: LocalFile, tell: Callable[[str], None], ended: threading.Event) -> Iterator[bytes]:
     """The file's bytes; ends early, and so breaks the transfer off, when nobody waits for it any more."""
-    crc32, sent, told = 0, 0, 0
-    with file.path.open("rb", buffering=0) as source:
+    sent, told = 0, 0
+    with file.path.open("rb", buffering=0) as source, ThreadPoolExecutor(1) as reader:
+        # The next piece is read and summed up while this one is on its way.
+        upcoming = reader.submit(_read, source, file, 0, 0)
         while sent < file.size and not ended.is_set():
-            chunk = source.read(min(CHUNK_BYTES, file.size - sent))
+            chunk, crc32 = upcoming.result()
             sent += len(chunk)
-            crc32 = zlib.crc32(chunk, crc32)
             # Checked before the last byte goes out: storage keeps nothing of an unfinished PUT.
             if not chunk or (sent == file.size and crc32 != file.crc32):
                 raise changed(file.path)
+            upcoming = reader.submit(_read, source, file, sent, crc32)
             yield chunk
             if sent * TOLD_PARTS // file.size > told:
                 told = sent * TOLD_PARTS // file.size
                 tell(f"sent {sent / 1e6:,.1f} of {file.size / 1e6:,.1f} MB")
+
+
+def _read(source: IO[bytes], file: LocalFile, position: int, crc32: int) -> tuple[bytes, int]:
+    chunk = source.read(min(CHUNK_BYTES, file.size - position))
+    return chunk, zlib.crc32(chunk, crc32)
 
 
 def _measure(path: Path) -> tuple[int, str, int]:

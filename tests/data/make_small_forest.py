@@ -1,4 +1,4 @@
-"""Makes small_forest.txt, a LightGBM model of 8 trees on 6 features, and live.parquet, 40 rows for it (needs lightgbm)."""
+"""Makes small_forest.txt, a LightGBM model of 8 trees on 6 features, and live.parquet, 40 rows for it."""
 
 from pathlib import Path
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,69 @@ SYMPTOMS = [
     ("Error writing predictions to CSV: disk full\nGenerated 10 predictions", "csv_not_written"),
     ("OSError: [Errno 30] Read-only file system: '/cache'", "read_only_files"),
 ]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A finding about predictions."""
+
+    id: str
+    cause: str = "refused"
+    evidence: str = ""
+
+
+AT_3_12 = replace(
+    read(Path(__file__).with_name("table.py")), file_kind="pickle", python_candidates=("3.12",), code_objects=1
+)
+OF_3_11 = replace(AT_3_12, python_candidates=("3.11",), runnable_on=("3.11",))
+RAN = "Predicting on 5 rows of live features"
+# What facts tell, with or without words; the id that it must get.
+FACTS: list[tuple[Evidence, str]] = [
+    (Evidence(exit_code=1, fingerprint=OF_3_11, image_python="3.12"), "wrong_python"),
+    (
+        Evidence(log="not enough values to unpack", fingerprint=OF_3_11, image_python="3.12"),
+        "wrong_python_nonsense_error",
+    ),
+    (
+        Evidence(fingerprint=replace(OF_3_11, runnable_on=("3.11", "3.12")), image_python="3.12"),
+        "wrong_python_perhaps",
+    ),
+    (Evidence(exit_code=139, fingerprint=AT_3_12, image_python="3.12"), "segfault_in_library"),
+    (Evidence(log="ValueError: MT19937 is not a known BitGenerator module."), "numpy_random_state"),
+    (Evidence(log="AttributeError: Can't get attribute 'predict' on <module '__main__'"), "main_reference"),
+    (Evidence(log="No module named 'lightgbm'", runner="venv", pins={"lightgbm": "4.5.0"}), "venv_lacks_package"),
+    (Evidence(missing_benchmarks=["v52_lgbm_ender20"]), "benchmark_guard_swallowed"),
+    (Evidence(contract=[Refused("row_order")]), "benchmarks_misaligned"),
+    (Evidence(exit_code=137), "killed"),
+    (Evidence(exit_code=-9), "killed"),
+    (Evidence(exit_code=137, oom_killed=True), "out_of_memory"),
+    (Evidence(timed_out=True), "out_of_time"),
+    (Evidence(exit_code=0, log=RAN), "exited_itself"),
+    (Evidence(exit_code=1, log=f"{RAN}\nModel failed to generate a live output!"), "exception_in_predict"),
+    (Evidence(log="manifest unknown"), "image_missing"),
+    (Evidence(log="Cannot connect to the Docker daemon at unix:///var/run/docker.sock"), "engine_unavailable"),
+    (Evidence(api_error="Temporary failure in name resolution", stage="upload"), "no_network_for_upload"),
+    (Evidence(log="EOFError: Ran out of input", stage="numerai"), "broken_file_registered"),
+    (Evidence(log="the pickle is not listed for this model"), "pickle_not_listed"),
+    (Evidence(api_error="API submissions are disabled for this model", stage="upload"), "csv_disabled"),
+    (Evidence(data_version_is_current=False), "trained_for_old_data"),
+    (Evidence(fingerprint=replace(AT_3_12, hides_failures=True), image_python="3.12"), "fallback_hides_failure"),
+]
+
+
+@pytest.mark.parametrize(("evidence", "expected"), FACTS, ids=[expected for _, expected in FACTS])
+def test_facts_get_their_diagnosis(evidence: Evidence, expected: str) -> None:
+    assert diagnose(evidence)[0].id == expected
+
+
+def test_an_old_protocol_is_said_to_be_no_remedy() -> None:
+    evidence = Evidence(fingerprint=replace(OF_3_11, protocol=2), image_python="3.12", exit_code=1)
+    assert "wrong_python_protocol_changed" in [found.id for found in diagnose(evidence)]
+
+
+def test_every_entry_that_can_be_met_is_in_a_test() -> None:
+    met = {expected for _, expected in (*SYMPTOMS, *FACTS)} | {"wrong_python_protocol_changed"}
+    assert {entry.id for entry in catalogue() if entry.patterns or entry.symptoms} == met
 
 
 def test_every_row_of_the_list_of_failures_has_its_entry() -> None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import anyio
 
-from server.errors import InputError, NumeraiRefused, OutcomeUnknown
+from server.errors import InputError, NumeraiRefused, NumeraiUnreachable, OutcomeUnknown
 from server.numerai.account import check_name, find_slot
 from server.numerai.client import Numerai
 from server.numerai.types import ModelSlot, Pickle, Trigger
@@ -102,8 +102,8 @@ async def make_once(
     nothing lead to a repeat.
 
     Raises:
-        NumeraiRefused: Numerai said no, or said yes and nothing came of it.
-        OutcomeUnknown: the answer was lost every time, and nothing was found.
+        NumeraiRefused: Numerai said no.
+        OutcomeUnknown: the answer was lost every time, or was yes, and nothing is found.
     """
     unknown = None
     for _ in range(numerai.pace.attempts):
@@ -118,12 +118,17 @@ async def make_once(
                 return found
             raise
         for wait in islice(numerai.pace.look, numerai.pace.looks):
-            if found := await look():
+            try:
+                found = await look()
+            except NumeraiUnreachable as error:
+                # What is not known is the change; that a look failed too is the smaller news.
+                raise unknown or error from None
+            if found:
                 return found
             await anyio.sleep(wait)
         if unknown is None:
             break
-    raise unknown or NumeraiRefused(
+    raise unknown or OutcomeUnknown(
         f"Numerai said yes, but {what} does not show in the account.",
-        next_step="Look at list_models and list_pickles, then call again.",
+        next_step="Look at list_models and list_pickles in a minute, then call again.",
     )

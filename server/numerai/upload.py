@@ -93,7 +93,10 @@ async def _registered(
     numerai: Numerai, request: UploadRequest, file: LocalFile, journal: Journal, steps: list[str], progress: Progress
 ) -> Pickle:
     entry = journal.read()
-    look = lambda: _find(numerai, request, file, journal.read())  # noqa: E731
+
+    async def look() -> Pickle | None:
+        return await _find(numerai, request, file, journal.read())
+
     # A registration that was under way when the last call ended may still show up.
     for wait in islice(numerai.pace.look, numerai.pace.looks if entry.step == "registering" else 1):
         if found := await look():

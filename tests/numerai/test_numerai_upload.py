@@ -13,7 +13,14 @@ from pathlib import Path
 import anyio
 import pytest
 
-from server.errors import CredentialsMissing, InputError, NumeraiFailure, NumeraiRefused, NumeraiUnreachable
+from server.errors import (
+    CredentialsMissing,
+    InputError,
+    NumeraiFailure,
+    NumeraiRefused,
+    NumeraiUnreachable,
+    OutcomeUnknown,
+)
 from server.local_numerai.app import LocalNumerai
 from server.local_numerai.faults import FaultKind, Faults, Rule
 from server.numerai.account import choose_data_version, choose_image, find_slot
@@ -190,6 +197,24 @@ async def test_changes_whose_answers_are_lost_are_made_once(
     assert local.faults.injected == [f"{change} {kind}" for change in changes]
     assert [local.faults.calls[change] for change in changes] == [1, 1]
     assert result.assigned
+    holds_exactly(local, pickle_path)
+
+
+async def test_a_registration_that_cannot_be_looked_for_is_said_to_be_unknown_and_found_later(
+    local: LocalNumerai, connect: Connect, pickle_path: Path, state_dir: Path
+):
+    local.faults.set(
+        Faults(
+            rules=[
+                Rule(operation="createComputePickleUpload", kind="reset_after"),
+                Rule(operation="computePickles", kind="http_503", first=2, times=1000),
+            ]
+        )
+    )
+    with pytest.raises(OutcomeUnknown, match="not known whether"):
+        await go(connect, pickle_path, state_dir)
+    local.faults.set(Faults())
+    assert (await go(connect, pickle_path, state_dir)).steps[0] == "found"
     holds_exactly(local, pickle_path)
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from bundle_core.fingerprint.stream import RUN, Blob, Opcode
 
-MAX_OPCODES = 3_000_000
+MAX_OPCODES = 2_000_000
 """A few seconds of work; what comes after is not read."""
 MAX_KEPT_BYTES = 64 * 1024 * 1024
 """Rough memory of everything remembered; later objects are followed without being remembered."""
-MAX_MEMO = 1_500_000
+MAX_MEMO = 1_000_000
 MAX_ITEMS = 4_096
 """Items remembered of one container."""
 _NODE_COST, _TEXT_COST = 400, 150

@@ -16,7 +16,9 @@ RUN = -1
 
 # A pickler writes lists in batches of 1,000; reading those at the speed of `re` is what makes big lists cheap.
 _NUMBERS = re.compile(rb"\((?:G.{8}|K.|M..|J.{4}|N|\x88|\x89){8,2000}([etu])", re.DOTALL)
-_LONGEST_RUN = 2 + 2000 * 9
+_BATCH = 1000
+_LONGEST_RUN = 2 + 2 * _BATCH * 9
+_WIDTHS = {ord("G"): 9, ord("J"): 5, ord("M"): 3, ord("K"): 2}
 
 
 class StreamEnds(Exception):
@@ -177,6 +179,21 @@ _ARGUMENTS: dict[int, Callable[[_Window], Argument]] = {
 _KNOWN = frozenset(ord(opcode.code) for opcode in pickletools.opcodes)
 
 
+def _run_end(data: bytes, at: int) -> int:
+    """Where the run of numbers that begins at the MARK `at` ends, its collecting opcode included; 0 if none begins."""
+    number = data[at + 1 : at + 2]
+    width = _WIDTHS.get(number[0], 0) if number else 0
+    if width:
+        # Numbers of one kind are of one width: a slice with that stride must show nothing but their opcode.
+        kinds = data[at + 1 : at + 1 + width * _BATCH : width]
+        count = len(kinds) - len(kinds.lstrip(number))
+        end = at + 1 + width * count
+        if count >= 8 and data[end : end + 1] in (b"e", b"t"):
+            return end + 1
+    run = _NUMBERS.match(data, at)
+    return run.end() if run else 0
+
+
 def read_opcodes(file: BinaryIO, size: int) -> Iterator[Opcode]:
     """The opcodes of the pickle that begins at the start of `file` (`size` bytes), up to its STOP.
 
@@ -189,9 +206,9 @@ def read_opcodes(file: BinaryIO, size: int) -> Iterator[Opcode]:
         if not window.ahead(_LONGEST_RUN) and window.at >= len(window.data):
             raise StreamEnds("The file ends before the pickle does: it is truncated.")
         offset, code = window.offset, window.data[window.at]
-        if code == 0x28 and (run := _NUMBERS.match(window.data, window.at)):
-            window.at = run.end()
-            yield offset, RUN, run[1][0]
+        if code == 0x28 and (end := _run_end(window.data, window.at)):
+            window.at = end
+            yield offset, RUN, window.data[end - 1]
             continue
         if code not in _KNOWN:
             raise StreamEnds(f"Byte {code:#04x} at offset {offset} is no pickle opcode.")

@@ -315,11 +315,14 @@ def failing_validation(local: LocalNumerai) -> Generator[None]:
     local.store.set_status = set_status
 
 
-@pytest.mark.parametrize("operation", ["computePickleUploadAuth", "PUT", "createComputePickleUpload"])
+@pytest.mark.parametrize(
+    ("operation", "kind"),
+    [("computePickleUploadAuth", "truncated"), ("PUT", "redirect"), ("createComputePickleUpload", "http_503")],
+)
 async def test_no_error_shows_the_key_or_a_signed_address(
-    local: LocalNumerai, connect: Connect, pickle_path: Path, state_dir: Path, operation: str
+    local: LocalNumerai, connect: Connect, pickle_path: Path, state_dir: Path, operation: str, kind: FaultKind
 ):
-    local.faults.set(one_call(operation, "redirect" if operation == "PUT" else "truncated", times=1000))
+    local.faults.set(one_call(operation, kind, times=1000))
     with pytest.raises(NumeraiFailure) as caught:
         await go(connect, pickle_path, state_dir)
     told = "".join(traceback.format_exception(caught.value))

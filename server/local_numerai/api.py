@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from graphql import GraphQLError, GraphQLResolveInfo
 
+from server.local_numerai.rounds import rounds_of_today
 from server.local_numerai.store import Record, Store, load_world, new_id, now
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ CLASSIC = 8
 NOT_AUTHENTICATED = "Your session is invalid or has expired."
 WEBHOOK_SET = "The submission webhook must be disabled before uploading a pickle."
 NAME = re.compile(r"[a-z0-9_]{1,20}")
-FIRST_ROUND_OPENED = datetime(2023, 10, 1, 13, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -76,10 +75,8 @@ class Api:
         target: str | None = None,
         tournament: int | None = None,
     ) -> list[Record]:
-        newest = (datetime.now(UTC) - FIRST_ROUND_OPENED).days
-        wanted = [number] if number else range(newest, newest - (limit or 10), -1)
-        rounds = [self._round(each, newest) for each in wanted if 0 < each <= newest]
-        return [each for each in rounds if status is None or each["status"] == status]
+        found = rounds_of_today(limit or 10, number, is_open=self._round_open())
+        return [each for each in found if status in (None, each["status"])]
 
     def listDatasets(self, info: Info, round: int | None = None, tournament: int | None = None) -> list[str]:
         return sorted(self._world["datasets"])
@@ -297,21 +294,6 @@ class Api:
     def _upload(self, pickle: Record) -> Record:
         slots = [slot["id"] for slot in self._store.models.values() if slot["assigned"] == pickle["id"]]
         return {**pickle, "assignedModelSlots": slots, "triggers": self._store.triggers_of(pickle["id"])}
-
-    def _round(self, number: int, newest: int) -> Record:
-        opened = FIRST_ROUND_OPENED + timedelta(days=number)
-        is_open = number == newest and self._round_open()
-        return {
-            "id": str(number),
-            "number": number,
-            "tournament": CLASSIC,
-            "target": "target_ender_20",
-            "isDaily": True,
-            "status": "OPEN" if is_open else "RESOLVING" if number > newest - 28 else "RESOLVED",
-            "openTime": opened.isoformat(),
-            "closeTime": (opened + timedelta(days=1 if is_open else 0, hours=1)).isoformat(),
-            "resolveTime": (opened + timedelta(days=28)).isoformat(),
-        }
 
 
 DIAGNOSTICS = "The embedded Numerai holds no validation eras: there are no scores."

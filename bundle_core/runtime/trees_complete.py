@@ -38,6 +38,7 @@ def sum_complete(lowered: dict[str, Any], tests: npt.NDArray[np.uint64], total: 
     several = block * BLOCKS_AT_ONCE
     workspace = leaf_workspace(words, depth, min(several, trees), total.dtype)
     masks = np.empty((2, block * words << max(0, walked - 1)), np.uint64)
+    descent = _descent_workspace(tests, workspace["index"][:TREES_IN_A_BATCH]) if depth > walked else {}
     for start in range(0, trees, several):
         stop = min(trees, start + several)
         planes = empty_planes(workspace, walked, stop - start)
@@ -52,7 +53,8 @@ def sum_complete(lowered: dict[str, Any], tests: npt.NDArray[np.uint64], total: 
             np.copyto(index, some)
             batch = np.s_[start + first : start + first + len(some)]
             if depth > walked:
-                _descend(tests, nodes[:, batch], walked, depth, index)
+                offsets = np.ascontiguousarray(nodes[:, batch].T).astype(np.intp) * (8 * words)
+                _descend(descent, offsets, walked, depth, index)
             add_indexed(workspace, index, leaves[batch], total)
 
 
@@ -85,26 +87,43 @@ def _walk_block(
         np.bitwise_or.reduce(goes_right, axis=0, out=planes[level])
 
 
-def _descend(
-    tests: npt.NDArray[np.uint64], nodes: npt.NDArray[Any], level: int, depth: int, index: npt.NDArray[np.intp]
-) -> None:
-    """index (trees, lanes, length): the nodes' numbers in `level` become the leaves', in place."""
-    trees, lanes, length = index.shape
-    as_bytes = tests.view(np.uint8).reshape(-1)
-    row_bytes = tests.shape[1] * 8
+def _descent_workspace(tests: npt.NDArray[np.uint64], index: npt.NDArray[np.intp]) -> dict[str, npt.NDArray[Any]]:
+    """Where each row's bit is in a plane, and arrays to work in; index is (trees, lanes, length)."""
+    lanes, length = index.shape[1:]
     lane = np.arange(lanes)
-    byte_of_row = np.arange(length) * (lanes // 8) + (lane >> 3)[:, None]
-    bit_of_row = (lane & 7).astype(np.uint16)[:, None]
-    address = np.empty_like(index)
-    number = index.astype(np.uint16)
+    return {
+        "bytes": tests.view(np.uint8).reshape(-1),
+        "byte_of_row": np.arange(length) * (lanes // 8) + (lane >> 3)[:, None],
+        "bit_of_row": (lane & 7).astype(np.uint16)[:, None],
+        "address": np.empty_like(index),
+        "byte": np.empty(index.shape, np.uint8),
+        "bit": np.empty(index.shape, np.uint16),
+        "number": np.empty(index.shape, np.uint16),
+    }
+
+
+def _descend(
+    workspace: dict[str, npt.NDArray[Any]],
+    nodes: npt.NDArray[np.intp],
+    level: int,
+    depth: int,
+    index: npt.NDArray[np.intp],
+) -> None:
+    """index (trees, lanes, length): the nodes' numbers in `level` become the leaves', in place.
+
+    `nodes` (trees, 2**depth - 1): where the plane of each node's test begins in workspace["bytes"].
+    """
+    trees = len(index)
+    address, byte = workspace["address"][:trees], workspace["byte"][:trees]
+    bit, number = workspace["bit"][:trees], workspace["number"][:trees]
+    np.copyto(number, index, casting="unsafe")
     for below in range(level, depth):
         width = 1 << below
-        offsets = np.ascontiguousarray(nodes[width - 1 : 2 * width - 1].T).astype(np.intp) * row_bytes
         for t in range(trees):
-            offsets[t].take(index[t], out=address[t], mode="wrap")
-        np.add(address, byte_of_row, out=address)
-        bit = as_bytes.take(address, mode="wrap").astype(np.uint16)
-        np.right_shift(bit, bit_of_row, out=bit)
+            nodes[t, width - 1 : 2 * width - 1].take(index[t], out=address[t], mode="wrap")
+        np.add(address, workspace["byte_of_row"], out=address)
+        workspace["bytes"].take(address, out=byte, mode="wrap")
+        np.right_shift(byte, workspace["bit_of_row"], out=bit)
         np.left_shift(bit, below, out=bit)
         np.bitwise_and(bit, width, out=bit)
         np.bitwise_or(number, bit, out=number)

@@ -6,9 +6,9 @@ from typing import Any
 
 from bundle_core.ir import Model, Network, TreeEnsemble
 from bundle_core.lowering.network import lower_network
-from bundle_core.lowering.trees import drop_unused_features, lower_trees
+from bundle_core.lowering.trees import lower_trees
 
-__all__ = ["drop_unused_features", "lower"]
+__all__ = ["lower"]
 
 
 def lower(model: Model) -> dict[str, Any]:

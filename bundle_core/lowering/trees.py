@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from bundle_core.ir.tree_ensemble import TreeEnsemble
 from bundle_core.lowering.choice import choose_kernel, depths
@@ -39,17 +35,3 @@ def lower_trees(model: TreeEnsemble) -> dict[str, Any]:
     else:
         lowered.update(lower_leafwise(model, test_of_split))
     return lowered
-
-
-def drop_unused_features(model: TreeEnsemble) -> tuple[TreeEnsemble, npt.NDArray[np.intp]]:
-    """The same ensemble on the columns that it looks at, and which these are: scores(X) == scores(X[:, kept])."""
-    kept = np.union1d(model.feature, model.linear_feature).astype(np.intp)
-    names = tuple(model.feature_names[column] for column in kept) if model.feature_names else ()
-    smaller = dataclasses.replace(
-        model,
-        n_features=len(kept),
-        feature_names=names,
-        feature=np.searchsorted(kept, model.feature).astype(np.int32),
-        linear_feature=np.searchsorted(kept, model.linear_feature).astype(np.int32),
-    )
-    return smaller, kept

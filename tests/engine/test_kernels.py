@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bundle_core.ir.builder import TreeBuilder
 from bundle_core.ir.tree_ensemble import NAN_RIGHT, TreeEnsemble
-from bundle_core.lowering import drop_unused_features, lower, trees
+from bundle_core.lowering import lower, trees
 from bundle_core.lowering.choice import choose_kernel, depths
 from bundle_core.runtime.evaluate import raw_scores
 
@@ -103,14 +103,12 @@ def test_a_chunk_boundary_changes_nothing() -> None:
     assert np.array_equal(raw_scores(lowered, X[some]), walked(model, X[some]))
 
 
-def test_memory_order_and_unused_features_change_nothing() -> None:
+def test_memory_order_changes_nothing() -> None:
     rng = np.random.default_rng(2)
     model = random_forest(rng, 3, 3, 5)
     X = random_rows(rng, 200, model)
     expected = raw_scores(lower(model), X)
-    smaller, kept = drop_unused_features(model)
     assert np.array_equal(raw_scores(lower(model), np.asfortranarray(X)), expected)
-    assert np.array_equal(raw_scores(lower(smaller), X[:, kept]), expected)
 
 
 def test_no_rows_give_no_scores() -> None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from bundle_core.runtime.bits import transpose_planes
 
 TREES_AT_ONCE = 8
+"""Trees whose leaf values are fetched before they are added: the total is read and written once for all of them."""
 
 
 def leaf_workspace(words: int, depth: int, trees: int, dtype: np.dtype[Any]) -> dict[str, Any]:

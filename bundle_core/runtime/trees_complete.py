@@ -16,14 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bundle_core.runtime.leaf_sums import add_indexed, empty_planes, leaf_numbers, leaf_workspace
+from bundle_core.runtime.leaf_sums import TREES_AT_ONCE, add_indexed, empty_planes, leaf_numbers, leaf_workspace
 
 WALKED_LEVELS = 7
 MASK_WORDS = 104448
 """Masks of the trees that are walked together, in words: 816 KB, under half of a usual second level cache."""
 BLOCKS_AT_ONCE = 4
-TREES_IN_A_BATCH = 4
-"""Leaf numbers of deep trees are finished for this many trees at a time."""
 
 
 def sum_complete(lowered: dict[str, Any], tests: npt.NDArray[np.uint64], total: npt.NDArray[Any]) -> None:
@@ -38,7 +36,7 @@ def sum_complete(lowered: dict[str, Any], tests: npt.NDArray[np.uint64], total: 
     several = block * BLOCKS_AT_ONCE
     workspace = leaf_workspace(words, depth, min(several, trees), total.dtype)
     masks = np.empty((2, block * words << max(0, walked - 1)), np.uint64)
-    descent = _descent_workspace(tests, workspace["index"][:TREES_IN_A_BATCH]) if depth > walked else {}
+    descent = _descent_workspace(tests, workspace["index"][:TREES_AT_ONCE]) if depth > walked else {}
     for start in range(0, trees, several):
         stop = min(trees, start + several)
         planes = empty_planes(workspace, walked, stop - start)
@@ -47,8 +45,8 @@ def sum_complete(lowered: dict[str, Any], tests: npt.NDArray[np.uint64], total: 
             some = np.s_[first : first + block]
             _walk_block(tests, top[:, some], walked, masks, planes[:walked, some])
         numbers = leaf_numbers(workspace, planes, walked)
-        for first in range(0, stop - start, TREES_IN_A_BATCH):
-            some = numbers[:, first : first + TREES_IN_A_BATCH].transpose(1, 0, 2)
+        for first in range(0, stop - start, TREES_AT_ONCE):
+            some = numbers[:, first : first + TREES_AT_ONCE].transpose(1, 0, 2)
             index = workspace["index"][: len(some)]
             np.copyto(index, some)
             batch = np.s_[start + first : start + first + len(some)]

@@ -18,6 +18,7 @@ from anyio.abc import TaskGroup
 from pydantic import BaseModel
 
 from server.errors import JobFailure, PickleMcpError
+from server.redaction import failure_text
 
 Progress = Callable[[str], Awaitable[None]]
 Work = Callable[[Progress], Awaitable[BaseModel]]
@@ -143,7 +144,7 @@ class Jobs:
             if running.scope.cancelled_caught:
                 record.status = "cancelled"
         except PickleMcpError as failure:
-            record.status, record.error = "failed", str(failure)
+            record.status, record.error = "failed", failure_text(failure)
         except Exception:
             # The boundary of a job: whatever it is, it must not take the server and the other jobs down.
             logger.exception("job %s failed unexpectedly", record.id)

@@ -7,6 +7,7 @@ from typing import Any
 
 from bundle_core.reports import Parity
 from server.builds.build import Built
+from server.logs.results import finding_fields
 
 NO_PARITY = Parity("not_run", "A script is the source itself: there is nothing to compare it with.")
 
@@ -40,7 +41,7 @@ def build_result(built: Built) -> dict[str, Any]:
         "bundle_path": str(built.bundle_path) if built.bundle_path else None,
         "report_path": str(built.report_path),
         "parity": told,
-        "contract": [dataclasses.asdict(finding) for finding in findings],
+        "contract": [finding_fields(finding) for finding in findings],
         "predict_seconds": built.check.predict_seconds,
         "load_seconds": built.check.load_seconds,
         "peak_memory_mb": built.check.peak_memory_mb,

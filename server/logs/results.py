@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
+from bundle_core.reports import Finding
 from server.diagnosis import Diagnosis, log_tail, quote_foreign
 from server.logs.story import Story
 
@@ -44,6 +46,11 @@ def summary(story: Story) -> str:
     if story.diagnosis:
         parts.append(f"{story.diagnosis[0].cause} Next: {story.diagnosis[0].next_step}")
     return " ".join(parts)
+
+
+def finding_fields(finding: Finding) -> dict[str, Any]:
+    """A finding about predictions as a result's entry; its evidence may quote names that the model chose."""
+    return {**dataclasses.asdict(finding), "evidence": quote_foreign(finding.evidence, DESCRIPTION_LIMIT)}
 
 
 def diagnosis_fields(found: Diagnosis) -> dict[str, Any]:

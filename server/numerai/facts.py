@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from server.diagnosis import quote_foreign
 from server.errors import InputError
 from server.numerai.account import find_slot
 from server.numerai.client import open_numerai
@@ -35,7 +36,9 @@ async def facts(
                 found = await numerai.tournaments()
             case "datasets":
                 names = await numerai.list_datasets(round_number=number)
-                return [{"filename": name} for name in names if contains is None or contains in name]
+                return [
+                    {"filename": quote_foreign(name, 120)} for name in names if contains is None or contains in name
+                ]
             case "data_versions":
                 found = await numerai.data_versions(deprecated=True)
             case "pipeline_status":

@@ -7,6 +7,7 @@ from typing import Literal
 
 import anyio
 
+from server.diagnosis import quote_foreign
 from server.errors import NumeraiRefused, NumeraiUnreachable
 from server.numerai.client import Numerai
 from server.numerai.types import Pickle, Trigger
@@ -81,7 +82,8 @@ async def find_pickle(numerai: Numerai, pickle_id: str) -> Pickle:
         if pickle.id == pickle_id:
             return pickle
     raise NumeraiRefused(
-        f"The account has no pickle {pickle_id}.", next_step="Take an id from list_pickles, or upload the file."
+        f"The account has no pickle {quote_foreign(pickle_id, 60)}.",
+        next_step="Take an id from list_pickles, or upload the file.",
     )
 
 

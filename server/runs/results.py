@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from bundle_core.reports import VerdictReport
 from server.diagnosis import log_tail
-from server.logs.results import diagnosis_fields
+from server.logs.results import diagnosis_fields, finding_fields
 from server.runs.debug import Debugged
 
 WARN_FROM = 0.7
@@ -34,7 +33,7 @@ def run_result(run: Debugged) -> dict[str, Any]:
         "peak_memory_mb": None if report.peak_memory_mb is None else round(report.peak_memory_mb, 1),
         "memory_share": None if memory_share is None else round(memory_share, 4),
         "predictions": _predictions(run.verdict, run) if run.verdict else None,
-        "contract": [dataclasses.asdict(finding) for finding in run.verdict.contract] if run.verdict else [],
+        "contract": [finding_fields(finding) for finding in run.verdict.contract] if run.verdict else [],
         "warnings": [*run.data.warnings, *_warnings(run, seconds_share, memory_share)],
         "log_tail": log_tail(report.log, LOG_LINES),
         "log_path": str(report.log_path),

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from server.errors import JobFailure, PickleMcpError
 from server.jobs import JobRecord, Work
-from server.redaction import redact
+from server.redaction import failure_text, redact
 
 if TYPE_CHECKING:
     from server.app import App
@@ -125,7 +125,7 @@ def state(ctx: Ctx) -> App:
 
 def expected_failure(ctx: Ctx, failure: PickleMcpError) -> ToolError:
     """The failure as the agent sees it."""
-    return ToolError(redact(str(failure), state(ctx).settings.credentials))
+    return ToolError(failure_text(failure, state(ctx).settings.credentials))
 
 
 def asking(resolver: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:

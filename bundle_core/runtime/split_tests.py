@@ -178,10 +178,11 @@ def _correct_missing(
     """planes (k, W) of tests of values[column], where no comparison holds as a value is missing: NaN, or also 0."""
     for zero in (0, ZERO_COUNTS_AS_MISSING):
         chosen = np.flatnonzero((flags & ZERO_COUNTS_AS_MISSING == zero) & (flags != 0))
-        columns, place = np.unique(column[chosen], return_inverse=True)
-        missing = is_missing(values[columns], zero != 0)
+        if not len(chosen) or (values.dtype.kind != "f" and not zero):
+            continue
+        missing = is_missing(values, zero != 0)
         if missing.any():
-            masks = bit_planes(missing, planes.shape[1])[place]
+            masks = bit_planes(missing, planes.shape[1])[column[chosen]]
             corrected = planes[chosen] & ~masks
             to_right = (flags[chosen] & NAN_GOES_RIGHT) != 0
             corrected[to_right] |= masks[to_right]

@@ -165,3 +165,24 @@ def send(server: subprocess.Popen[str], number: int | None, method: str, paramet
     message = {"jsonrpc": "2.0", "method": method, "params": parameters} | ({} if number is None else {"id": number})
     server.stdin.write(json.dumps(message) + "\n")
     server.stdin.flush()
+
+
+@pytest.mark.requires("python:3.12")
+async def test_work_longer_than_the_clients_limit_is_waited_for_in_calls_below_it(tmp_path: Path) -> None:
+    """A client that gives a call two seconds gets a build that takes four, as one of 60 s gets one of minutes."""
+    async with agent_session(tmp_path) as agent:
+        await agent.call("make_venv")
+        slow = (
+            "import time\ntime.sleep(4)\ndef predict(live, benchmarks):\n    return live.iloc[:, -1:].rank(pct=True)\n"
+        )
+        (agent.workspace / "slow.py").write_text(slow)
+        calls, content = 0, {"status": "running", "job_id": None}
+        while content["status"] == "running":
+            tool, arguments = "get_job", {"job_id": content["job_id"]}
+            if not content["job_id"]:
+                tool, arguments = "build_pickle", {"script": "slow.py:predict", "features": ["feature_a"]}
+            with anyio.fail_after(20):
+                result = await agent.client.call_tool(tool, {**arguments, "wait_seconds": 1})
+            assert not result.is_error, result
+            content, calls = result.structured_content or {}, calls + 1
+        assert calls > 2 and content["tool"] == "build_pickle" and content["sha256"]

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle_core.errors import BundleInvalid, ModelRefused
+from bundle_core.frontends.subclasses import require_predict_of
 from bundle_core.ir.builder import LinearTerms, TreeBuilder
 from bundle_core.ir.tree_ensemble import CATEGORICAL, NAN_RIGHT, ZERO_IS_MISSING, TreeEnsemble
 
@@ -89,11 +90,13 @@ def read(stream: BinaryIO) -> TreeEnsemble:
 
 def read_booster(booster: Any) -> TreeEnsemble:
     """Read a lightgbm.Booster; like its `predict`, up to best_iteration if early stopping set one."""
+    require_predict_of("lightgbm", booster)
     return read(io.BytesIO(booster.model_to_string().encode()))
 
 
 def read_sklearn(model: Any) -> TreeEnsemble:
     """Read a fitted LGBMRegressor or another LGBMModel. Raises ModelRefused if it is not fitted."""
+    require_predict_of("lightgbm", model)
     booster = getattr(model, "_Booster", None)
     if booster is None:
         raise ModelRefused(f"The {type(model).__name__} is not fitted.", next_step="Fit the model and save it again.")

@@ -187,6 +187,20 @@ def test_a_custom_objective_gives_raw_scores_as_the_library_does() -> None:
 
 
 @pytest.mark.requires("lightgbm", "sklearn")
+def test_a_subclass_with_a_predict_of_its_own_is_refused() -> None:
+    import lightgbm
+
+    class Mine(lightgbm.LGBMRegressor):
+        def predict(self, X: object, *args: object, **kwargs: object) -> object:
+            return -super().predict(X)
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(100, 2))
+    with pytest.raises(ModelRefused, match="own predict"):
+        read_object(Mine(n_estimators=2, n_jobs=1, verbose=-1).fit(X, X[:, 0]))
+
+
+@pytest.mark.requires("lightgbm", "sklearn")
 def test_a_model_that_is_not_fitted_is_refused() -> None:
     import lightgbm
 

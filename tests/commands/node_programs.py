@@ -33,12 +33,17 @@ def node() -> Path:
     return Path(found.origin).parent / "bin" / "node"
 
 
+INSTALL_SECONDS = 240
+
+
 def npm_install(folder: Path, environ: dict[str, str]) -> str | None:
     """Install PACKAGES into an empty folder; why not, where it did not work."""
     npm = node().parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    options = ("--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
-    done = subprocess.run(
-        [node(), npm, "install", *options, "--prefix", folder, *PACKAGES],
-        env={**environ, "PATH": f"{node().parent}{os.pathsep}{environ['PATH']}"}, capture_output=True, text=True,
-    )  # fmt: skip
+    options = ("--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error", "--fetch-retries=1")
+    command = [node(), npm, "install", *options, "--prefix", folder, *PACKAGES]
+    env = {**environ, "PATH": f"{node().parent}{os.pathsep}{environ['PATH']}"}
+    try:
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"npm took longer than {INSTALL_SECONDS} s"
     return done.stderr[-2000:] if done.returncode else None

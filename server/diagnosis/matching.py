@@ -101,8 +101,8 @@ def _diagnosis(match: _Match, facts: Facts, evidence: Evidence) -> Diagnosis:
     made_by = " or ".join(evidence.fingerprint.python_candidates) if evidence.fingerprint else ""
     known_code = evidence.fingerprint is not None and evidence.fingerprint.code_objects > 0
     values = {name: quote_foreign(value, 80) for name, value in match.groups.items()} | {
-        "pickle_python": made_by if known_code and made_by else "another version",
-        "image_python": evidence.image_python or "of its own",
+        "pickle_python": f"Python {made_by}" if known_code and made_by else "another Python",
+        "image_python": f"Python {evidence.image_python}" if evidence.image_python else "its own Python",
     }
     sentences = [facts.sentences.get(word, "") for word in match.facts]
     return Diagnosis(

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,7 @@ class Case:
     model: Any
     X: np.ndarray
     library: Callable[[], np.ndarray]
+    names: list[str] | None = None
 
 
 def numerai_rows(rows: int, features: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -89,7 +90,9 @@ def shipped_model() -> Case:
 
     data = Path(__file__).parents[2] / "server" / "demo" / "data"
     booster = lightgbm.Booster(model_str=lzma.decompress((data / "model.txt.xz").read_bytes()).decode())
-    return lightgbm_case(booster, pd.read_parquet(data / "live.parquet")[booster.feature_name()].to_numpy())
+    names = booster.feature_name()
+    case = lightgbm_case(booster, pd.read_parquet(data / "live.parquet")[names].to_numpy())
+    return replace(case, names=names)
 
 
 def repeated(text: str, trees: int) -> str:
@@ -206,7 +209,7 @@ def best_times(ours: Callable[[], Any], library: Callable[[], Any]) -> tuple[flo
 
 
 def measure(label: str, aim: float, case: Case, folder: Path) -> str:
-    names = [f"feature_{i}" for i in range(case.X.shape[1])]
+    names = case.names or [f"feature_{i}" for i in range(case.X.shape[1])]
     bundle = bundle_core.compose([bundle_core.convert(case.model, features=names)], {"rank": "all"})
     path, live = folder / "model.pkl", live_frame(case.X, names)
     bundle_core.pack(bundle, path)

@@ -63,8 +63,10 @@ class Jobs:
         self._running: dict[str, _Running] = {}
         self._closing = False
 
-    async def start(self, tool: str, arguments: dict[str, Any], work: Work) -> str:
-        """Start the work, or join the running job of the same tool with the same arguments; gives the job's id.
+    async def start(self, tool: str, arguments: dict[str, Any], work: Work) -> tuple[str, bool]:
+        """Start the work, or join the running job of the same tool with the same arguments.
+
+        Gives the job's id, and whether this call started it.
 
         Raises:
             JobFailure: too many jobs run already, or the server is stopping.
@@ -72,7 +74,7 @@ class Jobs:
         same_as = json.dumps([tool, arguments], sort_keys=True, default=str)
         for running in self._running.values():
             if running.same_as == same_as:
-                return running.record.id
+                return running.record.id, False
         if self._closing or len(self._running) >= MAX_RUNNING:
             cause = "The server is stopping." if self._closing else f"{MAX_RUNNING} jobs are running already."
             raise JobFailure(cause, next_step="Wait for one with get_job, or end one with cancel_job.")
@@ -88,7 +90,7 @@ class Jobs:
         self._write(record)
         running = self._running[record.id] = _Running(record, same_as)
         self._tasks.start_soon(self._run, running, work)
-        return record.id
+        return record.id, True
 
     async def wait(self, job_id: str, seconds: float, report: Progress) -> JobRecord:
         """The job's record once it has ended or `seconds` have passed, with its progress passed on meanwhile.

@@ -90,7 +90,7 @@ async def make_venv(
         )
 
     arguments = {"path": str(target), "image": image.reference, "packages": packages, "recreate": recreate}
-    return await as_job(ctx, MakeVenvResult, arguments, work, wait_seconds)
+    return await as_job(ctx, "make_venv", MakeVenvResult, arguments, work, wait_seconds)
 
 
 @tool("Build a pickle", writes=True)
@@ -137,7 +137,7 @@ async def build_pickle(
 
         return BuildPickleResult.model_validate(build_result(await build(settings, request, progress)))
 
-    return await as_job(ctx, BuildPickleResult, dataclasses.asdict(request), work, wait_seconds)
+    return await as_job(ctx, "build_pickle", BuildPickleResult, dataclasses.asdict(request), work, wait_seconds)
 
 
 @tool("Inspect a pickle without loading it")

@@ -141,8 +141,10 @@ def asking(resolver: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
     return guarded
 
 
-async def as_job(ctx: Ctx, kind: type[J], arguments: dict[str, Any], work: Work, wait_seconds: int) -> J:
-    """Run the work as a job of the tool that is named after `kind`; its result, or how to wait on.
+async def as_job(
+    ctx: Ctx, tool_name: str, kind: type[J], arguments: dict[str, Any], work: Work, wait_seconds: int
+) -> J:
+    """Run the work as a job of the tool; its result, or how to wait on.
 
     A call that is cancelled ends the work that it started.
 
@@ -150,14 +152,13 @@ async def as_job(ctx: Ctx, kind: type[J], arguments: dict[str, Any], work: Work,
         JobFailure: the job failed or was cancelled; its text is the tool's own error.
     """
     jobs = state(ctx).jobs
-    name = kind.__name__.removesuffix("Result")
-    tool_name = "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
-    job_id = await jobs.start(tool_name, arguments, work)
+    job_id, started_here = await jobs.start(tool_name, arguments, work)
     try:
         record = await jobs.wait(job_id, wait_seconds, progress_of(ctx))
     except anyio.get_cancelled_exc_class():
-        with anyio.CancelScope(shield=True):
-            await jobs.cancel(job_id)
+        if started_here:
+            with anyio.CancelScope(shield=True):
+                await jobs.cancel(job_id)
         raise
     if record.status == "running":
         return kind(summary=still_running(record), status="running", job_id=record.id)

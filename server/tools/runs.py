@@ -78,4 +78,6 @@ async def run_container_debug(
             run_result(await debug_run(app.settings, app.proofs, request, progress))
         )
 
-    return await as_job(ctx, RunContainerDebugResult, {"request": repr(request)}, work, wait_seconds)
+    return await as_job(
+        ctx, "run_container_debug", RunContainerDebugResult, {"request": repr(request)}, work, wait_seconds
+    )

@@ -12,7 +12,7 @@ from server.confirm import Consent
 from server.jobs import Progress
 from server.tools.account import Slot
 from server.tools.registration import Confirm, Ctx, JobResult, WaitSeconds, as_job, asking, state, tool
-from server.uploads.plans import DeployPlan, UploadPlan
+from server.uploads.plans import DeployPlan, TriggerPlan, UploadPlan
 
 Image = Annotated[str | None, Field(description="A docker image's id, name or reference; null: the one that fits.")]
 Version = Annotated[
@@ -97,7 +97,7 @@ async def upload_pickle(
     async def work(progress: Progress) -> UploadPickleResult:
         return UploadPickleResult.model_validate(await run_upload(app.settings, plan, progress))
 
-    return await as_job(ctx, UploadPickleResult, {"facts": plan.facts}, work, wait_seconds)
+    return await as_job(ctx, "upload_pickle", UploadPickleResult, {"facts": plan.facts}, work, wait_seconds)
 
 
 @asking
@@ -144,27 +144,32 @@ async def deploy_pickles(
         return DeployPicklesResult.model_validate(await run_deploy(app.settings, plan, dry_run, progress))
 
     arguments = {"facts": plan.facts, "dry_run": dry_run}
-    return await as_job(ctx, DeployPicklesResult, arguments, work, wait_seconds)
+    return await as_job(ctx, "deploy_pickles", DeployPicklesResult, arguments, work, wait_seconds)
+
+
+@asking
+async def plan_trigger(ctx: Ctx, pickle_id: str, model: str | None, validation: bool) -> TriggerPlan:
+    """Which pickle would run, and for which slot."""
+    from server.uploads.plans import plan_trigger as plan
+
+    return await plan(state(ctx).settings, pickle_id, model, validation)
 
 
 @asking
 async def ask_trigger(
-    ctx: Ctx, pickle_id: str, model: str | None, validation: bool, confirm: str | None
+    ctx: Ctx, plan: Annotated[TriggerPlan, Resolve(plan_trigger)], confirm: str | None
 ) -> Elicit[Consent] | Consent:
     """Asks the user for a submission; a validation changes nothing that is staked on."""
-    if validation:
+    if plan.validation:
         return Consent(proceed=True)
-    return state(ctx).confirmations.question(_trigger_facts(pickle_id, model), confirm, ctx.client_capabilities)
-
-
-def _trigger_facts(pickle_id: str, model: str | None) -> str:
-    return f"Run the pickle {pickle_id} now and submit its predictions for {model or 'the slots it is assigned to'}."
+    return state(ctx).confirmations.question(plan.facts, confirm, ctx.client_capabilities)
 
 
 @tool("Run a pickle at Numerai", changes_account=True, repeatable=False, outside=True)
 async def trigger_pickle(
     ctx: Ctx,
     pickle_id: str,
+    plan: Annotated[TriggerPlan, Resolve(plan_trigger)],
     consent: Annotated[ElicitationResult[Consent], Resolve(ask_trigger)],
     model: Annotated[str | None, Field(description="The slot to submit for; its name or id.")] = None,
     validation: Annotated[bool, Field(description="True: only validate. False: submit; asks the user.")] = True,
@@ -176,11 +181,9 @@ async def trigger_pickle(
 
     app = state(ctx)
     if not validation:
-        app.confirmations.settle(_trigger_facts(pickle_id, model), consent)
+        app.confirmations.settle(plan.facts, consent)
 
     async def work(progress: Progress) -> TriggerPickleResult:
-        return TriggerPickleResult.model_validate(
-            await run_trigger(app.settings, pickle_id, model, validation, progress)
-        )
+        return TriggerPickleResult.model_validate(await run_trigger(app.settings, plan, progress))
 
-    return await as_job(ctx, TriggerPickleResult, {"pickle_id": pickle_id, "model": model}, work, wait_seconds)
+    return await as_job(ctx, "trigger_pickle", TriggerPickleResult, {"facts": plan.facts}, work, wait_seconds)

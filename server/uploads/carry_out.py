@@ -16,7 +16,7 @@ from server.numerai.upload import UploadResult, upload
 from server.numerai.watch import explain, outcome, trigger_outcome, watch_trigger
 from server.runners.types import Progress
 from server.settings import Settings
-from server.uploads.plans import DeployPlan, UploadPlan
+from server.uploads.plans import DeployPlan, TriggerPlan, UploadPlan
 
 
 async def run_upload(settings: Settings, plan: UploadPlan, progress: Progress) -> dict[str, Any]:
@@ -62,13 +62,11 @@ async def run_deploy(settings: Settings, plan: DeployPlan, dry_run: bool, progre
     }
 
 
-async def run_trigger(
-    settings: Settings, pickle_id: str, model_id: str | None, validation: bool, progress: Progress
-) -> dict[str, Any]:
+async def run_trigger(settings: Settings, plan: TriggerPlan, progress: Progress) -> dict[str, Any]:
     """The fields of trigger_pickle's result, once the execution has ended or the watching time is over."""
-    settings.require_credentials()
+    pickle_id, model_id = plan.pickle_id, plan.slot.id if plan.slot else None
     async with open_numerai(settings) as numerai:
-        started = await trigger(numerai, pickle_id, model_id=model_id, validation=validation)
+        started = await trigger(numerai, pickle_id, model_id=model_id, validation=plan.validation)
         pickle = await watch_trigger(numerai, pickle_id, started.id, progress)
     now = next((each for each in pickle.triggers if each.id == started.id), started)
     what = {"succeeded": "ran well", "failed": "FAILED", "pending": "is still running"}[trigger_outcome(now)]

@@ -42,6 +42,16 @@ class AssignPlan:
 
 
 @dataclass(frozen=True)
+class TriggerPlan:
+    """One execution of a registered pickle: to validate it, or to submit."""
+
+    facts: str
+    pickle_id: str
+    slot: ModelSlot | None
+    validation: bool
+
+
+@dataclass(frozen=True)
 class DeployPlan:
     """Many slots at once."""
 
@@ -95,6 +105,30 @@ async def plan_assign(settings: Settings, model: str, pickle_id: str | None) -> 
         slot = find_slot(await numerai.account(), model)
         pickle = await _validated(numerai, pickle_id) if pickle_id is not None else None
     return AssignPlan(_assignment_words(slot, pickle), slot, pickle_id)
+
+
+async def plan_trigger(settings: Settings, pickle_id: str, model: str | None, validation: bool) -> TriggerPlan:
+    """Which pickle would run, for which slot, and whether its predictions are submitted.
+
+    Raises:
+        InputError: no such slot.
+        NumeraiRefused: no such pickle.
+    """
+    from server.numerai.account import find_slot, require_scope
+    from server.numerai.client import open_numerai
+    from server.numerai.types import UPLOAD_SCOPE
+    from server.numerai.watch import find_pickle
+
+    settings.require_credentials()
+    async with open_numerai(settings) as numerai:
+        await require_scope(numerai, UPLOAD_SCOPE)
+        account = await numerai.account()
+        pickle = await find_pickle(numerai, pickle_id)
+    slot = find_slot(account, model) if model is not None else None
+    assigned = [each.name for each in account.models if each.assigned is not None and each.assigned.id == pickle.id]
+    where = slot.name if slot else ", ".join(assigned) or "no slot: it is assigned to none"
+    what = "to validate it; nothing is submitted" if validation else f"and submit its predictions for {where}"
+    return TriggerPlan(f"Run {_pickle_words(pickle)} now {what}.", pickle.id, slot, validation)
 
 
 async def plan_deploy(settings: Settings, proofs: Proofs, deployments: list[dict[str, Any]] | str) -> DeployPlan:

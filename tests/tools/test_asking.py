@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from server import confirm
 from tests.agent_session import Agent, agent_session
 
+DATA = Path(__file__).parents[1] / "data"
 CODE = re.compile(r"confirm='(\w+)'")
 
 
@@ -90,9 +92,21 @@ async def test_each_question_can_be_answered_once(tmp_path: Path) -> None:
         assert first != second
 
 
-async def test_a_validation_is_not_asked_for(tmp_path: Path) -> None:
+@pytest.mark.requires("python:3.12")
+async def test_a_submission_is_asked_for_and_a_validation_is_not(tmp_path: Path) -> None:
     async with agent_session(tmp_path) as agent:
-        await agent.refused("trigger_pickle", pickle_id="00000000-0000-0000-0000-000000000000")
-        assert agent.questions == []
-        await agent.refused("trigger_pickle", pickle_id="00000000-0000-0000-0000-000000000000", validation=False)
-        assert len(agent.questions) == 1
+        shutil.copy(DATA / "tolerant_predict.py", agent.workspace)
+        shutil.copy(DATA / "live.parquet", agent.workspace)
+        await agent.call("make_venv")
+        await agent.call("build_pickle", script="tolerant_predict.py:predict", sample="live.parquet")
+        slot = "my_first_model"
+        uploaded = await agent.call("upload_pickle", pickle_path="model.pkl", model=slot, assign=True)
+        asked = len(agent.questions)
+        validated = await agent.call("trigger_pickle", pickle_id=uploaded["pickle_id"])
+        assert len(agent.questions) == asked
+        submitted = await agent.call("trigger_pickle", pickle_id=uploaded["pickle_id"], model=slot, validation=False)
+        assert len(agent.questions) == asked + 1 and "submit its predictions for my_first_model" in agent.questions[-1]
+        assert validated["trigger_id"] != submitted["trigger_id"]
+        assert "no model slot" in await agent.refused(
+            "trigger_pickle", pickle_id=uploaded["pickle_id"], model="nobody", validation=False
+        )

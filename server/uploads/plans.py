@@ -93,7 +93,8 @@ async def plan_assign(settings: Settings, model: str, pickle_id: str | None) -> 
     """What the slot runs now and will run.
 
     Raises:
-        InputError: no such slot or pickle, or the pickle has not validated.
+        InputError: no such slot, or the pickle has not validated.
+        NumeraiRefused: no such pickle.
     """
     from server.numerai.account import find_slot, require_scope
     from server.numerai.client import open_numerai
@@ -212,13 +213,9 @@ async def _plan_one(
 
 
 async def _validated(numerai: Numerai, pickle_id: str) -> Pickle:
-    from server.diagnosis import quote_foreign
+    from server.numerai.watch import find_pickle
 
-    found = next((p for p in await numerai.pickles(pickle_id=pickle_id) if p.id == pickle_id), None)
-    if found is None:
-        raise InputError(
-            f"The account has no pickle {quote_foreign(pickle_id, 60)!r}.", next_step="Look at list_pickles."
-        )
+    found = await find_pickle(numerai, pickle_id)
     if found.validation_status != "validated":
         raise InputError(
             f"The pickle {pickle_id} has not validated: its status is {found.validation_status!r}.",

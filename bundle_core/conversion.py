@@ -164,13 +164,14 @@ def _sample_input(wanted: dict[str, Any], live: Any, benchmarks: Any, with_bench
     if benchmarks is None and with_benchmarks:
         benchmarks = benchmarks_of(live, [name for name in wanted["names"] if is_benchmark(name)])
     try:
-        return prepared(wanted, live, benchmarks)
+        X, positions = prepared(wanted, live, benchmarks)
     except ValueError as problem:
         raise DataInvalid(
             "The sample does not fit the models.",
             evidence=str(problem),
             next_step="Give live-shaped rows with every column that the models were trained on.",
         ) from None
+    return X[:, positions]
 
 
 def _proof(made: Bundle, sources: list[NativeSource] | None, rows: _Compared, reference: Path | None) -> Parity:

@@ -13,16 +13,16 @@ TREES_AT_ONCE = 1024
 """Trees laid out together: bounds the memory of the frontier."""
 
 
-def lower_complete(model: TreeEnsemble, test_of_split: npt.NDArray[Any], depth: int) -> dict[str, Any]:
-    """ "depth" d, "nodes" (2**d - 1, T) of test_of_split's dtype, "leaves" (T, 2**d) of the sum dtype.
+def lower_complete(model: TreeEnsemble, plane_of_split: npt.NDArray[Any], depth: int) -> dict[str, Any]:
+    """ "depth" d, "nodes" (2**d - 1, T) of plane_of_split's dtype, "leaves" (T, 2**d) of the sum dtype.
 
     Level k has its nodes from 2**k - 1 on; the children of its node j are j and j + 2**k of level k + 1. A branch
     that ends early goes on with tests that send all left, so its leaf keeps the number that it has then.
     """
-    nodes = np.zeros(((1 << depth) - 1, model.n_trees), test_of_split.dtype)
+    nodes = np.zeros(((1 << depth) - 1, model.n_trees), plane_of_split.dtype)
     leaves = np.zeros((model.n_trees, 1 << depth), model.sum_dtype)
     for start in range(0, model.n_trees, TREES_AT_ONCE):
-        _lay_out(model, test_of_split, start, min(model.n_trees, start + TREES_AT_ONCE), nodes, leaves)
+        _lay_out(model, plane_of_split, start, min(model.n_trees, start + TREES_AT_ONCE), nodes, leaves)
     level_tests = _one_test_a_level(nodes, depth)
     if level_tests is not None:
         return {"kernel": "oblivious", "depth": depth, "level_tests": level_tests, "leaves": leaves}
@@ -39,7 +39,7 @@ def _one_test_a_level(nodes: npt.NDArray[Any], depth: int) -> npt.NDArray[Any] |
 
 def _lay_out(
     model: TreeEnsemble,
-    test_of_split: npt.NDArray[Any],
+    plane_of_split: npt.NDArray[Any],
     start: int,
     stop: int,
     nodes: npt.NDArray[Any],
@@ -55,7 +55,7 @@ def _lay_out(
     level = 0
     while len(split):
         width = 1 << level
-        nodes[width - 1 + position, tree] = test_of_split[split]
+        nodes[width - 1 + position, tree] = plane_of_split[split]
         next_tree: list[npt.NDArray[np.int64]] = []
         next_split: list[npt.NDArray[np.int64]] = []
         next_position: list[npt.NDArray[np.int64]] = []

@@ -2,88 +2,103 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bundle_core.ir.tree_ensemble import CATEGORICAL, TreeEnsemble
-from bundle_core.runtime.split_tests import MOST_CUTS_IN_A_CODE
+from bundle_core.ir.tree_ensemble import CATEGORICAL, ZERO_IS_MISSING, TreeEnsemble
+from bundle_core.runtime.split_tests import FEW_TESTS
 
 CHUNK = 1 << 20
 """Splits looked at together: a forest of 30 million splits must not be sorted at once."""
 
-COLUMNS_AT_ONCE = 128
-PLANES_AT_ONCE = 2048
-
 _FLAG_VALUES = 16
 
 
-def intern_tests(model: TreeEnsemble) -> tuple[dict[str, Any], npt.NDArray[Any]]:
-    """(tests, test_of_split): see `bundle_core.runtime.split_tests` for the dict of the K distinct tests.
+@dataclass(frozen=True, eq=False)
+class DistinctTests:
+    """The K distinct tests of a forest, (K,) each, and which one each split asks, (S,).
 
-    test_of_split is (S,) uint16 or uint32, each split's test number + 1: number 0 is the test that sends all left.
+    `cut` is the number of the set for a categorical test.
     """
+
+    feature: npt.NDArray[np.int64]
+    cut: npt.NDArray[np.float64]
+    flags: npt.NDArray[np.int64]
+    of_split: npt.NDArray[Any]
+
+
+def intern_tests(model: TreeEnsemble) -> DistinctTests:
+    """The forest's distinct tests; `of_split` is uint16 or uint32, with room for one number more."""
     chunks = [slice(start, start + CHUNK) for start in range(0, model.n_splits, CHUNK)]
     cuts = _distinct([model.threshold[chunk] for chunk in chunks], np.float64)
     keys = _distinct([_keys(model, chunk, cuts) for chunk in chunks], np.int64)
     rest, flags = np.divmod(keys, _FLAG_VALUES)
     feature, cut = np.divmod(rest, max(1, len(cuts)))
-    tests, order = _grouped(feature, cuts[cut], flags)
-    tests.update(category_rounding=model.category_rounding, set_start=model.set_start, set_member=model.set_member)
-    number_of_key = np.empty(len(keys), np.uint16 if len(keys) < 0xFFFF else np.uint32)
-    number_of_key[order] = np.arange(1, len(keys) + 1)
-    test_of_split = np.empty(model.n_splits, number_of_key.dtype)
+    of_split = np.empty(model.n_splits, np.uint16 if len(keys) < 0xFFFF else np.uint32)
     for chunk in chunks:
-        test_of_split[chunk] = number_of_key[np.searchsorted(keys, _keys(model, chunk, cuts))]
-    return tests, test_of_split
+        of_split[chunk] = np.searchsorted(keys, _keys(model, chunk, cuts))
+    return DistinctTests(feature, cuts[cut], flags, of_split)
 
 
-def _grouped(
-    feature: npt.NDArray[np.int64], cut: npt.NDArray[np.float64], flags: npt.NDArray[np.int64]
-) -> tuple[dict[str, Any], npt.NDArray[np.intp]]:
-    """The tests as the runtime takes them, and how they are ordered in there: comparisons first, then sets.
+def for_whole_numbers(distinct: DistinctTests) -> tuple[DistinctTests, npt.NDArray[np.intp]]:
+    """(tests, number): the tests that differ for whole numbers, which are never NaN, and each test's number among them.
 
-    Columns stand by their number of cuts, so that the runtime meets equal ones together.
+    Their `of_split` is left empty. Exact splitters make many: 0.3 and 0.7 ask the same of a whole number.
     """
+    is_set = (distinct.flags & CATEGORICAL) != 0
+    plain = ~is_set & ((distinct.flags & ZERO_IS_MISSING) == 0)
+    keys = np.stack(
+        [
+            distinct.feature.astype(np.float64),
+            np.where(is_set, distinct.cut, np.floor(distinct.cut)),
+            np.where(plain, 0, distinct.flags).astype(np.float64),
+        ],
+        axis=1,
+    )
+    different, number = np.unique(keys, axis=0, return_inverse=True)
+    feature, cut, flags = different.T
+    tests = DistinctTests(feature.astype(np.int64), cut, flags.astype(np.int64), np.zeros(0, np.intp))
+    return tests, number.reshape(-1)
+
+
+def lay_out(
+    model: TreeEnsemble, distinct: DistinctTests, chosen: npt.NDArray[np.intp]
+) -> tuple[dict[str, Any], npt.NDArray[np.intp]]:
+    """(tests, order): the chosen tests as `bundle_core.runtime.split_tests` takes them, and their numbers in that order.
+
+    Comparisons come before sets.
+    """
+    feature, cut, flags = distinct.feature[chosen], distinct.cut[chosen], distinct.flags[chosen]
     is_set = (flags & CATEGORICAL) != 0
-    numeric = np.flatnonzero(~is_set)
-    pairs = np.unique(np.stack([feature[numeric], cut[numeric]], axis=1), axis=0)
-    columns, cuts_of_column = np.unique(pairs[:, 0], return_counts=True)
-    by_count = np.argsort(cuts_of_column, kind="stable")
+    numeric, sets = np.flatnonzero(~is_set), np.flatnonzero(is_set)
+    columns, tests_of_column = np.unique(feature[numeric], return_counts=True)
+    most_first = np.argsort(-tests_of_column, kind="stable")
+    columns, tests_of_column = columns[most_first], tests_of_column[most_first]
     place = np.empty(len(columns), np.int64)
-    place[by_count] = np.arange(len(columns))
-    column = place[np.searchsorted(columns, feature[numeric])]
-    order = np.lexsort([flags[numeric], cut[numeric], column])
-    numeric, column = numeric[order], column[order]
-    new_column = np.diff(column, prepend=-1) != 0
-    new_cut = new_column | (np.diff(cut[numeric], prepend=np.nan) != 0)
-    cut_number = np.cumsum(new_cut) - 1
-    small = np.uint16 if max(feature.max(initial=0), len(feature)) <= 0xFFFF else np.int32
-    cut_start = np.append(cut_number[new_column], np.count_nonzero(new_cut))
+    place[most_first] = np.arange(len(columns))
+    column = place[np.searchsorted(np.sort(columns), feature[numeric])]
+    by_column = np.lexsort([flags[numeric], cut[numeric], column])
+    numeric, column = numeric[by_column], column[by_column]
+    rank = np.arange(len(numeric)) - np.repeat(np.cumsum(tests_of_column) - tests_of_column, tests_of_column)
+    few = tests_of_column[column] <= FEW_TESTS
+    numeric = numeric[np.lexsort([np.where(few, column, rank), np.where(few, rank, column), few])]
+    small = np.uint16 if max(distinct.feature.max(initial=0), len(feature)) <= 0xFFFF else np.int32
     tests = {
-        "block_start": _block_starts(np.diff(cut_start)),
-        "column": columns[by_count].astype(small),
-        "cut_start": cut_start.astype(np.int32),
-        "cut": _narrow(cut[numeric][new_cut]),
-        "cut_of_test": cut_number.astype(small),
+        "column": columns.astype(small),
+        "tests_of_column": tests_of_column.astype(small),
+        "cut": narrow(cut[numeric]),
         "flags": flags[numeric].astype(np.uint8),
-        "set_column": feature[is_set].astype(small),
-        "set_number": cut[is_set].astype(np.int32),
-        "set_flags": flags[is_set].astype(np.uint8),
+        "set_column": feature[sets].astype(small),
+        "set_number": cut[sets].astype(np.int32),
+        "set_flags": flags[sets].astype(np.uint8),
+        "set_start": model.set_start,
+        "set_member": model.set_member,
+        "category_rounding": model.category_rounding,
     }
-    return tests, np.concatenate([numeric, np.flatnonzero(is_set)])
-
-
-def _block_starts(cuts_of_column: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
-    """Where blocks of columns begin, and their end: a block has few planes "code > i", or it is one column."""
-    starts = [0]
-    for column, cuts in enumerate(cuts_of_column.tolist()):
-        columns = column + 1 - starts[-1]
-        planes = columns << cuts.bit_length()
-        if columns > 1 and (columns > COLUMNS_AT_ONCE or planes > PLANES_AT_ONCE or cuts > MOST_CUTS_IN_A_CODE):
-            starts.append(column)
-    return np.array([*starts, len(cuts_of_column)] if len(cuts_of_column) else [0], np.int32)
+    return tests, chosen[np.concatenate([numeric, sets])]
 
 
 def _keys(model: TreeEnsemble, chunk: slice, cuts: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
@@ -100,7 +115,7 @@ def _distinct(parts: list[npt.NDArray[Any]], dtype: type[np.generic]) -> npt.NDA
     return found
 
 
-def _narrow(cuts: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
+def narrow(cuts: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
     """float32 where that loses nothing: half the size in the pickle."""
     with np.errstate(over="ignore"):
         narrow = cuts.astype(np.float32)

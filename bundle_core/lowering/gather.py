@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle_core.ir.tree_ensemble import CATEGORICAL, NAN_RIGHT, ZERO_IS_MISSING, TreeEnsemble
+from bundle_core.lowering.distinct_tests import DistinctTests, lay_out, narrow
 
 
-def lower_gather(model: TreeEnsemble, tests: dict[str, Any], test_of_split: npt.NDArray[Any]) -> dict[str, Any]:
+def lower_gather(model: TreeEnsemble, distinct: DistinctTests) -> dict[str, Any]:
     """The nodes of all trees, leaves among them, a tree's nodes level by level from its root on.
 
     "node_start" (T+1,); "link" (N,) int32: of a split its left child's number in the tree, the right one is the next;
@@ -22,8 +23,8 @@ def lower_gather(model: TreeEnsemble, tests: dict[str, Any], test_of_split: npt.
     is_leaf = link < 0
     split = order[~is_leaf]
     leaf = order[is_leaf]
-    test = test_of_split[split].astype(np.int64) - 1
-    column, cut, nan_right, special = _comparisons(tests, model.n_features)
+    test = distinct.of_split[split]
+    column, cut, nan_right, special = _comparisons(model, distinct)
     lowered: dict[str, Any] = {
         "kernel": "gather",
         "node_start": model.split_start + model.leaf_start,
@@ -46,22 +47,17 @@ def lower_gather(model: TreeEnsemble, tests: dict[str, Any], test_of_split: npt.
 
 
 def _comparisons(
-    tests: dict[str, Any], n_features: int
+    model: TreeEnsemble, distinct: DistinctTests
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_], dict[str, Any]]:
     """(column, cut, nan_right), one entry a test, and the tests that are more than a comparison, to be done before."""
-    numbers = np.repeat(tests["column"], np.diff(tests["cut_start"]))
-    flags = np.concatenate([tests["flags"], tests["set_flags"]])
-    special = (flags & (CATEGORICAL | ZERO_IS_MISSING)) != 0
-    sets = len(tests["set_flags"])
-    column = np.concatenate([numbers[tests["cut_of_test"]], np.zeros(sets, numbers.dtype)])
-    cut = np.concatenate([tests["cut"][tests["cut_of_test"]], np.zeros(sets, tests["cut"].dtype)])
-    highest = n_features + int(np.count_nonzero(special))
-    column = column.astype(np.uint16 if highest <= 0xFFFF else np.int32)
-    column[special] = n_features + np.arange(np.count_nonzero(special))
-    cut[special] = 0.5
-    nan_right = ((flags & NAN_RIGHT) != 0) & ~special
-    some = special[: len(tests["flags"])]
-    return column, cut, nan_right, {**tests, "cut_of_test": tests["cut_of_test"][some], "flags": tests["flags"][some]}
+    is_special = (distinct.flags & (CATEGORICAL | ZERO_IS_MISSING)) != 0
+    special, order = lay_out(model, distinct, np.flatnonzero(is_special))
+    highest = model.n_features + len(order)
+    column = distinct.feature.astype(np.uint16 if highest <= 0xFFFF else np.int32)
+    column[order] = model.n_features + np.arange(len(order))
+    cut = distinct.cut.copy()
+    cut[order] = 0.5
+    return column, narrow(cut), ((distinct.flags & NAN_RIGHT) != 0) & ~is_special, special
 
 
 def _nodes_in_order(model: TreeEnsemble) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:

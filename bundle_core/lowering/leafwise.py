@@ -18,7 +18,7 @@ POOL_ROWS = 2048
 """Planes of 6,528 rows that a block of trees may need: 1.7 MB, about a second level cache."""
 
 
-def lower_leafwise(model: TreeEnsemble, test_of_split: npt.NDArray[Any]) -> dict[str, Any]:
+def lower_leafwise(model: TreeEnsemble, plane_of_split: npt.NDArray[Any]) -> dict[str, Any]:
     """ "depth" c: bits of the codes; "leaves" (T, 2**c) by code; "block": trees that are walked together; and the walk.
 
     The walk goes through a pool of planes. A level of n splits adds the planes of the rows that go right at each
@@ -33,7 +33,7 @@ def lower_leafwise(model: TreeEnsemble, test_of_split: npt.NDArray[Any]) -> dict
     leaves = np.zeros((model.n_trees, 1 << bits), model.sum_dtype)
     leaves[np.repeat(np.arange(model.n_trees), np.diff(model.leaf_start)), code] = model.leaf_value
     block = max(1, min(model.n_trees, POOL_ROWS // (2 * most_leaves)))
-    walks = [_walk(model, test_of_split, key, bits, start, block) for start in range(0, model.n_trees, block)]
+    walks = [_walk(model, plane_of_split, key, bits, start, block) for start in range(0, model.n_trees, block)]
     joined = {name: np.concatenate([walk[name] for walk in walks]) for name in walks[0]}
     return {"kernel": "leafwise", "depth": bits, "block": block, "leaves": leaves, **joined}
 
@@ -86,7 +86,7 @@ def _nearest_unused(
 
 def _walk(
     model: TreeEnsemble,
-    test_of_split: npt.NDArray[Any],
+    plane_of_split: npt.NDArray[Any],
     key: npt.NDArray[np.int64],
     bits: int,
     start: int,
@@ -125,7 +125,7 @@ def _walk(
         "levels": np.array([len(sizes)], np.int32),
         "level_size": np.array([size for size, _ in sizes], np.int32),
         "left_size": np.array([lefts for _, lefts in sizes], np.int32),
-        "test": test_of_split[every["split"]],
+        "test": plane_of_split[every["split"]],
         "mask": every["mask"].astype(size_type),
         "key_plane": key_plane.astype(size_type),
         "key_size": key_size.astype(np.uint16).reshape(1, bits, block),

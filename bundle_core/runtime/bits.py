@@ -1,6 +1,6 @@
-"""Bit planes: rows packed 64 to a machine word, and the transposes that lead into this form and out of it.
+"""Bit planes: rows packed 64 to a machine word, row r in bit r % 64 of word r // 64, and the way back to numbers.
 
-The bit order used everywhere: n rows are padded to 64 W. Byte j (of 8 W) of a plane holds in its bit p row p * 8W + j.
+n rows are padded to 64 W. Machines are little-endian: row r is also bit r % 8 of byte r // 8.
 """
 
 from __future__ import annotations
@@ -41,38 +41,32 @@ def transpose_planes(planes: npt.NDArray[np.uint64], used: int, scratch: npt.NDA
 
 def rows_in_order(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """(lanes, M) values as `transpose_planes` leaves them -> (lanes * M,) in the order of the rows."""
-    in_bit_order = values.T.reshape(-1, 8)
-    return np.ascontiguousarray(in_bit_order.T).reshape(-1)
+    return values.T.reshape(-1)
 
 
-def binary_digits(codes: npt.NDArray[np.uint8], digits: int) -> npt.NDArray[np.uint64]:
-    """codes (B, 64 W), one a row in the rows' order -> (digits, B, W): their binary digits as planes, low first."""
-    columns, rows = codes.shape
-    segments = codes.view(np.uint64).reshape(columns, 8, rows // 64).transpose(1, 0, 2)
-    if digits <= 4:
-        # Two segments share a byte as its nibbles: half the work.
-        planes = np.left_shift(segments[4:], np.uint64(4))
-        np.bitwise_or(planes, segments[:4], out=planes)
-    else:
-        planes = np.ascontiguousarray(segments)
-    flat = planes.reshape(len(planes), -1)
-    transpose_planes(flat, len(planes), np.empty(flat.size // 2, np.uint64))
-    return flat.reshape(-1, columns, rows // 64)[:digits]
+def packed(truth: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
+    """truth (B, 64 W) -> (B, W) planes."""
+    return np.packbits(truth.reshape(-1), bitorder="little").view(np.uint64).reshape(len(truth), -1)
 
 
 def bit_planes(truth: npt.NDArray[np.bool_], words: int) -> npt.NDArray[np.uint64]:
     """truth (B, n) -> (B, W) planes."""
-    codes = np.zeros((len(truth), 64 * words), np.uint8)
-    codes[:, : truth.shape[1]] = truth
-    return binary_digits(codes, 1)[0]
+    padded = np.zeros((len(truth), 64 * words), np.bool_)
+    padded[:, : truth.shape[1]] = truth
+    return packed(padded)
 
 
 def by_column(X: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """(n, F) in any memory order -> (F, n) C-contiguous; a view where it can be."""
-    if X.T.flags.c_contiguous:
+    """(n, F) in any memory order -> (F, n) with each column's values side by side; a view where it can be."""
+    if has_columns_in_one_piece(X):
         return X.T
     columns = np.empty((X.shape[1], X.shape[0]), X.dtype)
     # In stripes, as numpy's own transposing copy misses the cache at every value.
     for start in range(0, len(X), 256):
         columns[:, start : start + 256] = X[start : start + 256].T
     return columns
+
+
+def has_columns_in_one_piece(X: npt.NDArray[Any]) -> bool:
+    """Do the values of a column of X (n, F) lie side by side in memory?"""
+    return X.strides[0] == X.itemsize

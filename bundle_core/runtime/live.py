@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bundle_core.runtime.columns import select
+from bundle_core.runtime.columns import located, select
 
 
 def ids_of(frame: pd.DataFrame) -> pd.Index:
@@ -56,16 +56,16 @@ def aligned(
 
 def matrix(
     live_features: pd.DataFrame, live_benchmark_models: pd.DataFrame | None, names: list[str]
-) -> npt.NDArray[Any]:
-    """(n, k) Columns by name; those that `live_features` lacks come from the benchmarks, all in float64 then.
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
+    """(X, positions): X[:, positions] (n, k) are the columns by name; X may be a view of the frame.
 
-    Raises ValueError naming the columns that neither has.
+    Those that `live_features` lacks come from the benchmarks, all in float64 then. Raises ValueError naming the columns
+    that neither has.
     """
-    # As objects: pandas 3 keeps names in arrow, whose iteration costs a millisecond for a thousand.
-    there = set(live_features.columns.to_numpy(object).tolist())
-    lacking = [name for name in names if name not in there]
-    if not lacking:
-        return select(live_features, names)
+    try:
+        return located(live_features, names)
+    except KeyError:
+        lacking = [name for name in names if name not in live_features.columns]
     known = [] if live_benchmark_models is None else benchmark_names(live_benchmark_models)
     nowhere = [name for name in lacking if name not in known]
     if nowhere:
@@ -78,7 +78,7 @@ def matrix(
     values = np.empty((len(live_features), len(names)))
     values[:, own] = select(live_features, [names[i] for i in own])
     values[:, foreign] = aligned(live_features, live_benchmark_models, lacking)
-    return values
+    return values, np.arange(len(names))
 
 
 def benchmark_names(live_benchmark_models: pd.DataFrame) -> list[str]:

@@ -52,22 +52,25 @@ def scores_of_models(
     plan: dict[str, Any], live_features: pd.DataFrame, live_benchmark_models: pd.DataFrame | None
 ) -> list[npt.NDArray[np.float64]]:
     """The raw scores of every model, (n,) each."""
-    inputs: dict[int, npt.NDArray[Any]] = {}
+    inputs: dict[int, tuple[npt.NDArray[Any], npt.NDArray[np.intp]]] = {}
     every: list[npt.NDArray[np.float64]] = []
     for source in plan["sources"]:
         number = source["input"]
         if number not in inputs:
             inputs[number] = prepared(plan["inputs"][number], live_features, live_benchmark_models)
-        every.append(raw_scores(source["model"], inputs[number]).astype(np.float64))
+        every.append(raw_scores(source["model"], *inputs[number]).astype(np.float64))
     return every
 
 
 def prepared(
     wanted: dict[str, Any], live_features: pd.DataFrame, live_benchmark_models: pd.DataFrame | None
-) -> npt.NDArray[Any]:
-    """(n, F) The columns of one model: selected, imputed, scaled."""
-    values = imputed(matrix(live_features, live_benchmark_models, wanted["names"]), wanted["fill"])
-    return scaled(values, wanted["mean"], wanted["std"])
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
+    """(X, positions): X[:, positions] (n, F) are the columns of one model, imputed and scaled."""
+    X, positions = matrix(live_features, live_benchmark_models, wanted["names"])
+    if wanted["fill"] is None and wanted["mean"] is None:
+        return X, positions
+    values = scaled(imputed(X[:, positions], wanted["fill"]), wanted["mean"], wanted["std"])
+    return values, np.arange(len(positions))
 
 
 def ranked(
@@ -129,7 +132,8 @@ def neutralized(
             raise ValueError("live_benchmark_models has no column to neutralize to")
         columns = aligned(live_features, live_benchmark_models, names)
     else:
-        columns = imputed(matrix(live_features, live_benchmark_models, how["names"]), how["fill"])
+        X, positions = matrix(live_features, live_benchmark_models, how["names"])
+        columns = imputed(X[:, positions], how["fill"])
     return neutralize(scores, columns, row_groups(live_features, how["by"]), how["proportion"])
 
 

@@ -22,7 +22,8 @@ def rank(
 def rank_group(scores: npt.NDArray[np.float64], method: str, centered: bool) -> npt.NDArray[np.float64]:
     """`rank` of one group."""
     ranked = np.full(len(scores), np.nan)
-    order = np.argsort(scores, kind="stable")
+    # Only "first" tells equal scores apart; the default sort is several times faster.
+    order = np.argsort(scores, kind="stable" if method == "first" else None)
     order = order[: len(scores) - np.count_nonzero(np.isnan(scores))]
     if not len(order):
         return ranked

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bundle_core.runtime.bits import by_column, rows_in_order
+from bundle_core.runtime.bits import by_column, has_columns_in_one_piece, rows_in_order
 from bundle_core.runtime.split_tests import pack_tests
 from bundle_core.runtime.trees_complete import sum_complete
 from bundle_core.runtime.trees_gather import gather_scores
@@ -20,18 +20,24 @@ BYTES_AT_ONCE = 24_000_000
 """What the answers of all tests, and values in another order or dtype, may take up for a chunk, each."""
 
 
-def tree_scores(lowered: dict[str, Any], X: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """(n, F) -> (n,) raw scores in the ensemble's sum dtype."""
+def tree_scores(
+    lowered: dict[str, Any], X: npt.NDArray[Any], positions: npt.NDArray[np.intp] | None = None
+) -> npt.NDArray[Any]:
+    """X[:, positions], or all of X, is (n, F) -> (n,) raw scores in the ensemble's sum dtype."""
+    if positions is None:
+        positions = np.arange(X.shape[1])
+    elif lowered["kernel"] == "gather":
+        X, positions = X[:, positions], np.arange(len(positions))
     scores = np.empty(len(X), lowered["sum_dtype"])
     with np.errstate(all="ignore"):
         rows = _rows_at_once(lowered, X)
         for start in range(0, len(X), rows):
-            scores[start : start + rows] = _chunk_scores(lowered, X[start : start + rows])
+            scores[start : start + rows] = _chunk_scores(lowered, X[start : start + rows], positions)
         return finished(lowered, scores)
 
 
 def _rows_at_once(lowered: dict[str, Any], X: npt.NDArray[Any]) -> int:
-    bits = 8 * X.shape[1] * X.itemsize * (0 if X.T.flags.c_contiguous else 1)
+    bits = 0 if has_columns_in_one_piece(X) else 8 * X.shape[1] * X.itemsize
     if lowered["kernel"] == "gather":
         special = lowered["special_tests"]
         columns = X.shape[1] + len(special["flags"]) + len(special["set_flags"])
@@ -41,18 +47,20 @@ def _rows_at_once(lowered: dict[str, Any], X: npt.NDArray[Any]) -> int:
     return max(64, min(ROWS_AT_ONCE, 8 * BYTES_AT_ONCE // max(1, bits) // 64 * 64))
 
 
-def _chunk_scores(lowered: dict[str, Any], X: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _chunk_scores(
+    lowered: dict[str, Any], X: npt.NDArray[Any], positions: npt.NDArray[np.intp]
+) -> npt.NDArray[Any]:
     if lowered["kernel"] == "gather":
         return gather_scores(lowered, X)
-    tests = pack_tests(lowered["tests"], by_column(X), lowered["input_dtype"])
+    planes, plane_of_test = pack_tests(lowered["tests"], by_column(X), positions, lowered["input_dtype"])
     lanes = 8 if lowered["depth"] <= 8 else 16
-    total = np.full((lanes, tests.shape[1] * 64 // lanes), lowered["start"], lowered["sum_dtype"])
+    total = np.full((lanes, planes.shape[1] * 64 // lanes), lowered["start"], lowered["sum_dtype"])
     if lowered["kernel"] == "complete":
-        sum_complete(lowered, tests, total)
+        sum_complete(lowered, planes, plane_of_test, total)
     elif lowered["kernel"] == "oblivious":
-        sum_oblivious(lowered, tests, total)
+        sum_oblivious(lowered, planes, plane_of_test, total)
     else:
-        sum_leafwise(lowered, tests, total)
+        sum_leafwise(lowered, planes, plane_of_test, total)
     return rows_in_order(total)[: len(X)]
 
 

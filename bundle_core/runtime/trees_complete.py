@@ -24,8 +24,13 @@ MASK_WORDS = 104448
 BLOCKS_AT_ONCE = 4
 
 
-def sum_complete(lowered: dict[str, Any], tests: npt.NDArray[np.uint64], total: npt.NDArray[Any]) -> None:
-    """Add to total (lanes, length) the leaves of all trees.
+def sum_complete(
+    lowered: dict[str, Any],
+    tests: npt.NDArray[np.uint64],
+    plane_of_test: npt.NDArray[np.intp],
+    total: npt.NDArray[Any],
+) -> None:
+    """Add to total (lanes, length) the leaves of all trees; tests (P, W) has the answers of test t in plane_of_test[t].
 
     `lowered` has "depth" d, "nodes" (2**d - 1, T), test numbers level by level, and "leaves" (T, 2**d).
     """
@@ -40,7 +45,7 @@ def sum_complete(lowered: dict[str, Any], tests: npt.NDArray[np.uint64], total: 
     for start in range(0, trees, several):
         stop = min(trees, start + several)
         planes = empty_planes(workspace, walked, stop - start)
-        top = nodes[: (1 << walked) - 1, start:stop].astype(np.intp)
+        top = plane_of_test.take(nodes[: (1 << walked) - 1, start:stop])
         for first in range(0, stop - start, block):
             some = np.s_[first : first + block]
             _walk_block(tests, top[:, some], walked, masks, planes[:walked, some])
@@ -51,7 +56,7 @@ def sum_complete(lowered: dict[str, Any], tests: npt.NDArray[np.uint64], total: 
             np.copyto(index, some)
             batch = np.s_[start + first : start + first + len(some)]
             if depth > walked:
-                offsets = np.ascontiguousarray(nodes[:, batch].T).astype(np.intp) * (8 * words)
+                offsets = plane_of_test.take(nodes[:, batch].T) * (8 * words)
                 _descend(descent, offsets, walked, depth, index)
             add_indexed(workspace, index, leaves[batch], total)
 

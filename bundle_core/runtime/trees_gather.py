@@ -66,9 +66,8 @@ def _values_by_column(lowered: dict[str, Any], X: npt.NDArray[Any]) -> npt.NDArr
     with np.errstate(over="ignore"):
         values[:features] = columns
     if specials:
-        planes = pack_tests(special, columns, lowered["input_dtype"])[1:]
-        bits = np.unpackbits(planes.view(np.uint8), axis=1, bitorder="little").reshape(len(planes), -1, 8)
-        values[features:] = bits.transpose(0, 2, 1).reshape(len(planes), -1)[:, :rows]
+        planes, _ = pack_tests(special, columns, np.arange(features), lowered["input_dtype"])
+        values[features:] = np.unpackbits(planes[1:].view(np.uint8), axis=1, count=rows, bitorder="little")
     return values
 
 

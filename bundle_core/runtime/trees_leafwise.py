@@ -15,8 +15,13 @@ import numpy.typing as npt
 from bundle_core.runtime.leaf_sums import add_leaves, empty_planes, leaf_numbers, leaf_workspace
 
 
-def sum_leafwise(lowered: dict[str, Any], tests: npt.NDArray[np.uint64], total: npt.NDArray[Any]) -> None:
-    """Add to total (lanes, length) the leaves of all trees."""
+def sum_leafwise(
+    lowered: dict[str, Any],
+    tests: npt.NDArray[np.uint64],
+    plane_of_test: npt.NDArray[np.intp],
+    total: npt.NDArray[Any],
+) -> None:
+    """Add to total (lanes, length) the leaves of all trees; tests (P, W) has the answers of test t in plane_of_test[t]."""
     depth, block, leaves = lowered["depth"], lowered["block"], lowered["leaves"]
     words = tests.shape[1]
     workspace = leaf_workspace(words, depth, block, total.dtype)
@@ -33,7 +38,7 @@ def sum_leafwise(lowered: dict[str, Any], tests: npt.NDArray[np.uint64], total: 
         walk = np.s_[split : split + splits]
         _walk_levels(
             tests,
-            lowered["test"][walk].astype(np.intp),
+            plane_of_test.take(lowered["test"][walk]),
             lowered["mask"][walk].astype(np.intp),
             sizes,
             lefts,

@@ -12,8 +12,13 @@ from bundle_core.runtime.leaf_sums import add_leaves, empty_planes, leaf_numbers
 TREES_IN_A_BLOCK = 32
 
 
-def sum_oblivious(lowered: dict[str, Any], tests: npt.NDArray[np.uint64], total: npt.NDArray[Any]) -> None:
-    """Add to total (lanes, length) the leaves of all trees.
+def sum_oblivious(
+    lowered: dict[str, Any],
+    tests: npt.NDArray[np.uint64],
+    plane_of_test: npt.NDArray[np.intp],
+    total: npt.NDArray[Any],
+) -> None:
+    """Add to total (lanes, length) the leaves of all trees; tests (P, W) has the answers of test t in plane_of_test[t].
 
     `lowered` has "depth" d, "level_tests" (d, T), the test of every level, and "leaves" (T, 2**d).
     """
@@ -21,7 +26,7 @@ def sum_oblivious(lowered: dict[str, Any], tests: npt.NDArray[np.uint64], total:
     trees = len(leaves)
     workspace = leaf_workspace(tests.shape[1], depth, min(trees, TREES_IN_A_BLOCK), total.dtype)
     for start in range(0, trees, TREES_IN_A_BLOCK):
-        some = level_tests[:, start : start + TREES_IN_A_BLOCK].astype(np.intp)
+        some = plane_of_test.take(level_tests[:, start : start + TREES_IN_A_BLOCK])
         planes = empty_planes(workspace, depth, some.shape[1])
         tests.take(some, axis=0, out=planes[:depth], mode="clip")
         add_leaves(workspace, leaf_numbers(workspace, planes, depth), leaves[start : start + some.shape[1]], total)

@@ -24,8 +24,9 @@ def lower_leafwise(model: TreeEnsemble, plane_of_split: npt.NDArray[Any]) -> dic
     The walk goes through a pool of planes. A level of n splits adds the planes of the rows that go right at each
     split, then of those that go left where a left child is a split. All arrays are in the order of the walk:
     "level_size" and "left_size", one number a level, blocks one after the other, "levels" a block; "test" (S,), the
-    splits' tests; "mask" (S,), the pool's plane of the rows that reach a split; "key_plane", for every bit and tree
-    the pool's planes to be XORed, "key_size" (blocks, c, block) how many they are.
+    splits' tests; "mask" (S,), the pool's plane of the rows that reach a split. The bits of all trees, c times block,
+    are XORs of the pool's planes "key_plane": first one plane of each, then a second one of those that have more, and
+    so on, "rank_size" each time, "ranks" times a block; "key_place" (blocks, c * block) is where a bit then stands.
     """
     most_leaves = int(np.diff(model.leaf_start).max(initial=2))
     bits = max(1, (most_leaves - 1).bit_length())
@@ -118,7 +119,7 @@ def _walk(
         pool += size + lefts
     every = {name: np.concatenate(parts) if parts else np.zeros(0, np.int64) for name, parts in walked.items()}
     size_type = np.uint16 if pool < 0xFFFF else np.uint32
-    key_plane, key_size = _key_planes(
+    key_plane, rank_size, key_place = _key_planes(
         every["right_plane"], key[every["split"]], every["tree"] - start, bits, block, pool
     )
     return {
@@ -128,7 +129,9 @@ def _walk(
         "test": plane_of_split[every["split"]],
         "mask": every["mask"].astype(size_type),
         "key_plane": key_plane.astype(size_type),
-        "key_size": key_size.astype(np.uint16).reshape(1, bits, block),
+        "ranks": np.array([len(rank_size)], np.int32),
+        "rank_size": rank_size.astype(np.int32),
+        "key_place": key_place.astype(np.int32)[None],
     }
 
 
@@ -139,15 +142,20 @@ def _key_planes(
     bits: int,
     block: int,
     zero: int,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The planes of the splits that have a bit in their key, bit by bit and tree by tree, and how many each.
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(planes, rank_size, place): the planes of the splits that have a bit in their key, as the runtime XORs them.
 
-    A bit that no split of a tree has gets the pool's plane `zero`, which is empty: reduceat has no empty segments.
+    A bit that no split of a tree has is the pool's plane `zero`, which is empty.
     """
     which, bit = np.nonzero((key[:, None] >> np.arange(bits)) & 1)
     segment = bit * block + tree[which]
-    size = np.bincount(segment, minlength=bits * block)
-    empty = np.flatnonzero(size == 0)
-    segments = np.concatenate([segment, empty])
+    empty = np.flatnonzero(np.bincount(segment, minlength=bits * block) == 0)
+    segment = np.concatenate([segment, empty])
     planes = np.concatenate([plane[which], np.full(len(empty), zero)])
-    return planes[np.argsort(segments, kind="stable")], np.maximum(size, 1)
+    size = np.bincount(segment, minlength=bits * block)
+    place = np.empty(len(size), np.int64)
+    place[np.argsort(-size, kind="stable")] = np.arange(len(size))
+    by_place = np.argsort(place[segment], kind="stable")
+    longest_first = np.sort(size)[::-1]
+    rank = np.arange(len(planes)) - np.repeat(np.cumsum(longest_first) - longest_first, longest_first)
+    return planes[by_place][np.argsort(rank, kind="stable")], np.bincount(rank), place

@@ -66,7 +66,7 @@ def add_indexed(
     """total += leaves[t][index[t]] one tree after the other: add.reduce over the first axis adds in its order."""
     values = workspace["values"][: len(index) + 1]
     values[0] = total
-    for t in range(len(index)):
+    for of_tree, leaf, value in zip(leaves, index, values[1:], strict=True):
         # mode="wrap" spares numpy a check of the indices, which are in range.
-        leaves[t].take(index[t], out=values[t + 1], mode="wrap")
+        of_tree.take(leaf, out=value, mode="wrap")
     np.add.reduce(values, axis=0, out=total)

@@ -23,8 +23,8 @@ FEW_TESTS = 8
 """Up to here a block of columns is compared with one cut each at a time, above a column with many of its cuts."""
 MOST_CUTS_COMPARED = 256
 """Up to here comparing a column with every cut is faster than sorting it."""
-BLOCK_BYTES = 450_000
-"""What is compared together, or the answers to it: both stay in a usual second level cache."""
+BLOCK_BYTES = 600_000
+"""What is compared together, with the answers: it stays in a usual second level cache."""
 
 
 def pack_tests(
@@ -54,7 +54,7 @@ def _pack_comparisons(
 ) -> None:
     """Fill planes (K1, W)."""
     cuts, flags, count = _cuts_to_compare(tests["cut"], columns.dtype, input_dtype), tests["flags"], tests["tests_of_column"]
-    missing_rules = [rule for rule in (0, ZERO_COUNTS_AS_MISSING) if _follow(flags, rule).any()]
+    missing_rules = _missing_rules(flags, columns.dtype)
     many = int(np.count_nonzero(count > FEW_TESTS))
     first = 0
     for position, of_column in zip(column[:many].tolist(), count[:many].tolist(), strict=True):
@@ -69,7 +69,7 @@ def _pack_comparisons(
         first += of_column
     # The columns that have a test of this rank are the first ones.
     sizes = [int(np.count_nonzero(count > rank)) - many for rank in range(int(count[many:].max(initial=0)))]
-    at_once = max(1, BLOCK_BYTES // max(1, columns.shape[1] * cuts.itemsize))
+    at_once = max(1, BLOCK_BYTES // max(1, columns.shape[1] * (cuts.itemsize + 1)))
     answers = np.zeros((at_once, 64 * planes.shape[1]), np.bool_)
     for begin in range(0, len(column) - many, at_once):
         values = columns[column[many + begin : many + begin + at_once]].astype(cuts.dtype, copy=False)
@@ -122,6 +122,11 @@ def _answer_by_sorting(x: npt.NDArray[Any], cuts: npt.NDArray[Any], planes: npt.
 def _follow(flags: npt.NDArray[np.uint8], rule: int) -> npt.NDArray[np.bool_]:
     """Which tests take the values for missing that `rule` means: 0 NaN, ZERO_COUNTS_AS_MISSING also zeros."""
     return (flags & ZERO_COUNTS_AS_MISSING == rule) & (flags != 0)
+
+
+def _missing_rules(flags: npt.NDArray[np.uint8], dtype: np.dtype[Any]) -> list[int]:
+    """The rules that some of the tests follow and that values of this dtype can fall under."""
+    return [rule for rule in (0, ZERO_COUNTS_AS_MISSING) if (rule or dtype.kind == "f") and _follow(flags, rule).any()]
 
 
 def _missing(

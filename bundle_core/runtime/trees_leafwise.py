@@ -26,15 +26,15 @@ def sum_leafwise(
     words = tests.shape[1]
     workspace = leaf_workspace(words, depth, block, total.dtype)
     pool, masks, keys = np.empty((3, 0, words), np.uint64)
-    split, level, key = 0, 0, 0
-    for number, levels in enumerate(lowered["levels"]):
+    split, level, key, rank = 0, 0, 0, 0
+    for number, (levels, ranks) in enumerate(zip(lowered["levels"], lowered["ranks"], strict=True)):
         sizes = lowered["level_size"][level : level + levels].tolist()
         lefts = lowered["left_size"][level : level + levels].tolist()
-        key_size = lowered["key_size"][number].reshape(-1).astype(np.intp)
-        splits, planes_needed = sum(sizes), int(key_size.sum())
+        rank_sizes = lowered["rank_size"][rank : rank + ranks].tolist()
+        splits, planes_needed = sum(sizes), sum(rank_sizes)
         pool = _at_least(pool, splits + sum(lefts) + 1)
-        masks = _at_least(masks, max(sizes, default=0))
-        keys = _at_least(keys, planes_needed)
+        masks = _at_least(masks, max([*sizes, rank_sizes[0]]))
+        keys = _at_least(keys, rank_sizes[0])
         walk = np.s_[split : split + splits]
         _walk_levels(
             tests,
@@ -45,15 +45,30 @@ def sum_leafwise(
             pool,
             masks,
         )
-        planes = empty_planes(workspace, depth, block)
         chosen = lowered["key_plane"][key : key + planes_needed].astype(np.intp)
-        pool.take(chosen, axis=0, out=keys[:planes_needed], mode="clip")
-        starts = np.cumsum(key_size) - key_size
+        _exclusive_or(pool, chosen, rank_sizes, masks, keys)
+        planes = empty_planes(workspace, depth, block)
         out = planes[:depth].reshape(depth * block, words)
-        np.bitwise_xor.reduceat(keys[:planes_needed], starts, axis=0, out=out)
+        keys.take(lowered["key_place"][number], axis=0, out=out, mode="clip")
         some = leaves[number * block : (number + 1) * block]
         add_leaves(workspace, leaf_numbers(workspace, planes, depth)[:, : len(some)], some, total)
-        split, level, key = split + splits, level + int(levels), key + planes_needed
+        split, level, key, rank = split + splits, level + int(levels), key + planes_needed, rank + int(ranks)
+
+
+def _exclusive_or(
+    pool: npt.NDArray[np.uint64],
+    chosen: npt.NDArray[np.intp],
+    sizes: list[int],
+    more: npt.NDArray[np.uint64],
+    keys: npt.NDArray[np.uint64],
+) -> None:
+    """keys[i] becomes the XOR of the pool's planes that are chosen for it: the i-th of every run, as long as one has it."""
+    pool.take(chosen[: sizes[0]], axis=0, out=keys[: sizes[0]], mode="clip")
+    first = sizes[0]
+    for size in sizes[1:]:
+        pool.take(chosen[first : first + size], axis=0, out=more[:size], mode="clip")
+        np.bitwise_xor(keys[:size], more[:size], out=keys[:size])
+        first += size
 
 
 def _at_least(planes: npt.NDArray[np.uint64], count: int) -> npt.NDArray[np.uint64]:

@@ -40,7 +40,12 @@ def pack_tests(
         return planes, tests["whole_plane"].astype(np.intp)
     planes = np.empty((1 + comparisons + sets, -(-columns.shape[1] // 64)), np.uint64)
     planes[0] = 0
-    _pack_comparisons(tests, columns, positions[tests["column"]], input_dtype, planes[1 : 1 + comparisons])
+    # With its usual buffer numpy copies rows together before it compares them, which takes several times longer.
+    usual = np.setbufsize(16)
+    try:
+        _pack_comparisons(tests, columns, positions[tests["column"]], input_dtype, planes[1 : 1 + comparisons])
+    finally:
+        np.setbufsize(usual)
     _pack_sets(tests, columns, positions[tests["set_column"]], input_dtype, planes[1 + comparisons :])
     return planes, np.arange(len(planes))
 
@@ -52,43 +57,43 @@ def _pack_comparisons(
     input_dtype: str,
     planes: npt.NDArray[np.uint64],
 ) -> None:
-    """Fill planes (K1, W)."""
-    cuts, flags, count = _cuts_to_compare(tests["cut"], columns.dtype, input_dtype), tests["flags"], tests["tests_of_column"]
-    missing_rules = _missing_rules(flags, columns.dtype)
+    """Fill planes (K1, W), some columns at a time."""
+    cuts = _cuts_to_compare(tests["cut"], columns.dtype, input_dtype)
+    flags, count = tests["flags"], tests["tests_of_column"]
+    rules = _missing_rules(flags, columns.dtype)
     many = int(np.count_nonzero(count > FEW_TESTS))
-    first = 0
-    for position, of_column in zip(column[:many].tolist(), count[:many].tolist(), strict=True):
-        some = np.s_[first : first + of_column]
-        x = columns[position].astype(cuts.dtype, copy=False)
-        if of_column > MOST_CUTS_COMPARED:
-            _answer_by_sorting(x, cuts[some], planes[some])
-        else:
-            _answer_one(x, cuts[some], planes[some])
-        for rule, masks in _missing(missing_rules, x[None], planes.shape[1]):
-            _correct(_follow(flags[some], rule), flags[some], masks, planes[some])
-        first += of_column
     # The columns that have a test of this rank are the first ones.
-    sizes = [int(np.count_nonzero(count > rank)) - many for rank in range(int(count[many:].max(initial=0)))]
+    sizes = [int(np.count_nonzero(count[many:] > rank)) for rank in range(int(count[many:].max(initial=0)))]
+    starts = np.cumsum([0, *count[:many].tolist(), *sizes]).tolist()
     at_once = max(1, BLOCK_BYTES // max(1, columns.shape[1] * (cuts.itemsize + 1)))
     answers = np.zeros((at_once, 64 * planes.shape[1]), np.bool_)
+    for begin in range(0, many, at_once):
+        values = columns[column[begin : min(many, begin + at_once)]].astype(cuts.dtype, copy=False)
+        missing = _missing(rules, values, planes.shape[1])
+        for i, x in enumerate(values, begin):
+            some = np.s_[starts[i] : starts[i + 1]]
+            _answer_column(x, cuts[some], planes[some])
+            for rule, masks in missing:
+                _correct(_follow(flags[some], rule), flags[some], masks[i - begin], planes[some])
     for begin in range(0, len(column) - many, at_once):
         values = columns[column[many + begin : many + begin + at_once]].astype(cuts.dtype, copy=False)
-        missing = _missing(missing_rules, values, planes.shape[1])
-        first_of_rank = first
-        for size in sizes:
+        missing = _missing(rules, values, planes.shape[1])
+        for start, size in zip(starts[many:-1], sizes, strict=True):
             compared = min(size - begin, at_once)
             if compared <= 0:
                 break
-            some = np.s_[first_of_rank + begin : first_of_rank + begin + compared]
+            some = np.s_[start + begin : start + begin + compared]
             np.greater(values[:compared], cuts[some, None], out=answers[:compared, : values.shape[1]])
             planes[some] = packed(answers[:compared])
             for rule, masks in missing:
                 _correct(_follow(flags[some], rule), flags[some], masks[:compared], planes[some])
-            first_of_rank += size
 
 
-def _answer_one(x: npt.NDArray[Any], cuts: npt.NDArray[Any], planes: npt.NDArray[np.uint64]) -> None:
-    """Fill planes (k, W): x (n,) > cuts (k,)."""
+def _answer_column(x: npt.NDArray[Any], cuts: npt.NDArray[Any], planes: npt.NDArray[np.uint64]) -> None:
+    """Fill planes (k, W): x (n,) > cuts (k,), which rise."""
+    if len(cuts) > MOST_CUTS_COMPARED:
+        _answer_by_sorting(x, cuts, planes)
+        return
     at_once = max(1, BLOCK_BYTES // max(1, len(x)))
     answers = np.zeros((min(at_once, len(cuts)), 64 * planes.shape[1]), np.bool_)
     for first in range(0, len(cuts), at_once):
@@ -147,7 +152,7 @@ def _correct(
     masks: npt.NDArray[np.uint64],
     planes: npt.NDArray[np.uint64],
 ) -> None:
-    """In the chosen ones of planes (k, W), send the rows of masks (k or 1, W) where the test's flags say."""
+    """In the chosen ones of planes (k, W), send the rows of masks, (k, W) or (W,), where the test's flags say."""
     masks = np.broadcast_to(masks, planes.shape)
     to_right = ((flags & NAN_GOES_RIGHT) != 0) & chosen
     planes[chosen] &= ~masks[chosen]

@@ -18,12 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle_core.ir.tree_ensemble import TreeEnsemble
+from bundle_core.runtime.trees_complete import WALKED_LEVELS
 
 MOST_COMPLETE_LEVELS = 12
 MOST_LEAFWISE_LEAVES = 1 << 12
 MANY_TESTS = 5000
-WALKED_LEVELS = 7
-"""As in `bundle_core.runtime.trees_complete`."""
 
 
 def choose_kernel(model: TreeEnsemble, n_tests: int) -> str:

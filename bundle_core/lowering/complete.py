@@ -8,13 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle_core.ir.tree_ensemble import TreeEnsemble
+from bundle_core.runtime.trees_complete import WALKED_LEVELS
 
 TREES_AT_ONCE = 1024
 """Trees laid out together: bounds the memory of the frontier."""
 
 
 def lower_complete(model: TreeEnsemble, plane_of_split: npt.NDArray[Any], depth: int) -> dict[str, Any]:
-    """ "depth" d, "nodes" (2**d - 1, T) of plane_of_split's dtype, "leaves" (T, 2**d) of the sum dtype.
+    """ "depth" d, "nodes" (2**w - 1, T) and "below" (T, 2**d - 2**w) of plane_of_split's dtype, "leaves" (T, 2**d) of the
+    sum dtype. The first w levels are walked; those below are ordered by tree.
 
     Level k has its nodes from 2**k - 1 on; the children of its node j are j and j + 2**k of level k + 1. A branch
     that ends early goes on with tests that send all left, so its leaf keeps the number that it has then.
@@ -26,7 +28,9 @@ def lower_complete(model: TreeEnsemble, plane_of_split: npt.NDArray[Any], depth:
     level_tests = _one_test_a_level(nodes, depth)
     if level_tests is not None:
         return {"kernel": "oblivious", "depth": depth, "level_tests": level_tests, "leaves": leaves}
-    return {"kernel": "complete", "depth": depth, "nodes": nodes, "leaves": leaves}
+    walked = (1 << min(depth, WALKED_LEVELS)) - 1
+    below = np.ascontiguousarray(nodes[walked:].T)
+    return {"kernel": "complete", "depth": depth, "nodes": nodes[:walked].copy(), "below": below, "leaves": leaves}
 
 
 def _one_test_a_level(nodes: npt.NDArray[Any], depth: int) -> npt.NDArray[Any] | None:

@@ -7,6 +7,7 @@ is grown split by split: the left part keeps the code, the right part takes an u
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,51 +17,95 @@ from bundle_core.ir.tree_ensemble import TreeEnsemble
 
 POOL_ROWS = 2048
 """Planes of 6,528 rows that a block of trees may need: 1.7 MB, about a second level cache."""
+MOST_TREES = 128
+PLANES_AT_ONCE = 160
+"""Planes that are XORed by one call of numpy, at least: what a call costs besides is then small."""
 
 
 def lower_leafwise(model: TreeEnsemble, plane_of_split: npt.NDArray[Any]) -> dict[str, Any]:
-    """ "depth" c: bits of the codes; "leaves" (T, 2**c) by code; "block": trees that are walked together; and the walk.
+    """Blocks of trees that are walked together: "trees" and "bits", of the codes, a block; "leaves", flat: those of a
+    block are (trees, 2**bits) by code; "depth", the most bits; and the walk.
 
     The walk goes through a pool of planes. A level of n splits adds the planes of the rows that go right at each
     split, then of those that go left where a left child is a split. All arrays are in the order of the walk:
     "level_size" and "left_size", one number a level, blocks one after the other, "levels" a block; "test" (S,), the
-    splits' tests; "mask" (S,), the pool's plane of the rows that reach a split. The bits of all trees, c times block,
-    are XORs of the pool's planes "key_plane": first one plane of each, then a second one of those that have more, and
-    so on, "rank_size" each time, "ranks" times a block; "key_place" (blocks, c * block) is where a bit then stands.
+    splits' tests; "mask" (S,), the pool's plane of the rows that reach a split. The codes' bits, bits * trees of them,
+    are XORs of the pool's planes "key_plane": first some planes of each bit, "rank_depth" a block, then as many again
+    of those that have more, and so on, "rank_size" bits each time, "ranks" times a block; "key_place" is where a bit
+    of a tree then stands.
     """
-    most_leaves = int(np.diff(model.leaf_start).max(initial=2))
-    bits = max(1, (most_leaves - 1).bit_length())
-    key, code = _keys_and_codes(model, bits)
-    leaves = np.zeros((model.n_trees, 1 << bits), model.sum_dtype)
-    leaves[np.repeat(np.arange(model.n_trees), np.diff(model.leaf_start)), code] = model.leaf_value
-    block = max(1, min(model.n_trees, POOL_ROWS // (2 * most_leaves)))
-    walks = [_walk(model, plane_of_split, key, bits, start, block) for start in range(0, model.n_trees, block)]
+    blocks = _blocks(np.diff(model.leaf_start))
+    bits = np.array([_bits(model, block) for block in blocks], np.int64)
+    key, code = np.zeros(model.n_splits, np.int64), np.zeros(model.n_leaves, np.int64)
+    for width in np.unique(bits).tolist():
+        trees = np.concatenate([block for block, its in zip(blocks, bits, strict=True) if its == width])
+        _set_keys_and_codes(model, trees, width, key, code)
+    walks = [_walk(model, plane_of_split, key, width, block) for width, block in zip(bits.tolist(), blocks, strict=True)]
     joined = {name: np.concatenate([walk[name] for walk in walks]) for name in walks[0]}
-    return {"kernel": "leafwise", "depth": bits, "block": block, "leaves": leaves, **joined}
+    leaves = [_leaves_by_code(model, code, width, block) for width, block in zip(bits.tolist(), blocks, strict=True)]
+    return {
+        "kernel": "leafwise",
+        "depth": int(bits.max()),
+        "trees": np.array([len(block) for block in blocks], np.int32),
+        "bits": bits.astype(np.int32),
+        "leaves": np.concatenate(leaves),
+        **joined,
+    }
 
 
-def _keys_and_codes(model: TreeEnsemble, bits: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """(S,) the splits' keys and (L,) the leaves' codes; the i-th split of all trees at the same time."""
-    splits_of_tree = np.diff(model.split_start)
-    key = np.zeros(model.n_splits, np.int64)
+def _blocks(leaves_of_tree: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    """Runs of trees that fill the pool; a tree that does not fit has a block of its own."""
+    starts, planes = [0], 0
+    for tree, leaves in enumerate(leaves_of_tree.tolist()):
+        if tree > starts[-1] and (planes + 2 * leaves > POOL_ROWS or tree - starts[-1] == MOST_TREES):
+            starts.append(tree)
+            planes = 0
+        planes += 2 * leaves
+    return [np.arange(start, stop) for start, stop in pairwise([*starts, len(leaves_of_tree)])]
+
+
+def _bits(model: TreeEnsemble, trees: npt.NDArray[np.int64]) -> int:
+    most_leaves = int(np.diff(model.leaf_start)[trees].max())
+    return max(1, (most_leaves - 1).bit_length())
+
+
+def _leaves_by_code(
+    model: TreeEnsemble, code: npt.NDArray[np.int64], bits: int, trees: npt.NDArray[np.int64]
+) -> npt.NDArray[Any]:
+    """(trees * 2**bits,) A block's leaf values; codes that no leaf has stand for 0."""
+    leaves = np.zeros((len(trees), 1 << bits), model.sum_dtype)
+    some = slice(int(model.leaf_start[trees[0]]), int(model.leaf_start[trees[-1] + 1]))
+    of_tree = np.repeat(np.arange(len(trees)), np.diff(model.leaf_start)[trees])
+    leaves[of_tree, code[some]] = model.leaf_value[some]
+    return leaves.reshape(-1)
+
+
+def _set_keys_and_codes(
+    model: TreeEnsemble,
+    trees: npt.NDArray[np.int64],
+    bits: int,
+    key: npt.NDArray[np.int64],
+    code: npt.NDArray[np.int64],
+) -> None:
+    """Set these trees' part of (S,) the splits' keys and (L,) the leaves' codes; the i-th split of all at once."""
+    splits_of_tree = np.diff(model.split_start)[trees]
     entering = np.zeros(model.n_splits, np.int64)
-    code = np.zeros(model.n_leaves, np.int64)
-    used = np.zeros((model.n_trees, 1 << bits), np.bool_)
+    used = np.zeros((len(trees), 1 << bits), np.bool_)
     used[:, 0] = True
     patterns = np.arange(1, 1 << bits)
     patterns = patterns[np.argsort([bin(pattern).count("1") for pattern in patterns], kind="stable")]
     for i in range(int(splits_of_tree.max(initial=0))):
-        tree = np.flatnonzero(splits_of_tree > i)
+        place = np.flatnonzero(splits_of_tree > i)
+        tree = trees[place]
         split = model.split_start[tree] + i
         old = entering[split]
-        new = _nearest_unused(used, tree, old, patterns, bits)
-        used[tree, new] = True
+        new = _nearest_unused(used, place, old, patterns, bits)
+        used[place, new] = True
         key[split] = old ^ new
         for child, number in ((model.left[split], old), (model.right[split], new)):
             ends = child < 0
             code[model.leaf_start[tree[ends]] + ~child[ends]] = number[ends]
             entering[model.split_start[tree[~ends]] + child[~ends]] = number[~ends]
-    return key, code
 
 
 def _nearest_unused(
@@ -90,11 +135,9 @@ def _walk(
     plane_of_split: npt.NDArray[Any],
     key: npt.NDArray[np.int64],
     bits: int,
-    start: int,
-    block: int,
+    trees: npt.NDArray[np.int64],
 ) -> dict[str, npt.NDArray[Any]]:
-    """The walk of the trees from `start` on, level by level; a block's missing trees at the end have no splits."""
-    trees = np.arange(start, min(start + block, model.n_trees))
+    """The walk of a block of trees, level by level."""
     tree = trees[np.diff(model.split_start)[trees] > 0]
     split = model.split_start[tree]
     mask = np.zeros(len(split), np.int64)
@@ -119,8 +162,9 @@ def _walk(
         pool += size + lefts
     every = {name: np.concatenate(parts) if parts else np.zeros(0, np.int64) for name, parts in walked.items()}
     size_type = np.uint16 if pool < 0xFFFF else np.uint32
+    rank_depth = -(-PLANES_AT_ONCE // (bits * len(trees)))
     key_plane, rank_size, key_place = _key_planes(
-        every["right_plane"], key[every["split"]], every["tree"] - start, bits, block, pool
+        every["right_plane"], key[every["split"]], every["tree"] - trees[0], bits, len(trees), pool, rank_depth
     )
     return {
         "levels": np.array([len(sizes)], np.int32),
@@ -130,8 +174,9 @@ def _walk(
         "mask": every["mask"].astype(size_type),
         "key_plane": key_plane.astype(size_type),
         "ranks": np.array([len(rank_size)], np.int32),
+        "rank_depth": np.array([rank_depth], np.int32),
         "rank_size": rank_size.astype(np.int32),
-        "key_place": key_place.astype(np.int32)[None],
+        "key_place": key_place.astype(np.int32),
     }
 
 
@@ -140,22 +185,26 @@ def _key_planes(
     key: npt.NDArray[np.int64],
     tree: npt.NDArray[np.int64],
     bits: int,
-    block: int,
+    trees: int,
     zero: int,
+    depth: int,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """(planes, rank_size, place): the planes of the splits that have a bit in their key, as the runtime XORs them.
 
-    A bit that no split of a tree has is the pool's plane `zero`, which is empty.
+    A bit has as many planes as it has splits, filled up to a multiple of `depth` with the pool's plane `zero`, which is
+    empty. The bits with the most come first: those that have a rank's planes are the first `rank_size`.
     """
     which, bit = np.nonzero((key[:, None] >> np.arange(bits)) & 1)
-    segment = bit * block + tree[which]
-    empty = np.flatnonzero(np.bincount(segment, minlength=bits * block) == 0)
-    segment = np.concatenate([segment, empty])
-    planes = np.concatenate([plane[which], np.full(len(empty), zero)])
-    size = np.bincount(segment, minlength=bits * block)
+    segment = bit * trees + tree[which]
+    used = np.bincount(segment, minlength=bits * trees)
+    size = np.maximum(-(-used // depth), 1) * depth
+    fill = np.repeat(np.arange(len(size)), size - used)
+    segment = np.concatenate([segment, fill])
+    planes = np.concatenate([plane[which], np.full(len(fill), zero)])
     place = np.empty(len(size), np.int64)
     place[np.argsort(-size, kind="stable")] = np.arange(len(size))
     by_place = np.argsort(place[segment], kind="stable")
-    longest_first = np.sort(size)[::-1]
-    rank = np.arange(len(planes)) - np.repeat(np.cumsum(longest_first) - longest_first, longest_first)
-    return planes[by_place][np.argsort(rank, kind="stable")], np.bincount(rank), place
+    most_first = np.sort(size)[::-1]
+    within = np.arange(len(planes)) - np.repeat(np.cumsum(most_first) - most_first, most_first)
+    rank_size = np.bincount(within // depth) // depth
+    return planes[by_place][np.argsort(within, kind="stable")], rank_size, place

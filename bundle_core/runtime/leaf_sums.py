@@ -10,19 +10,23 @@ import numpy.typing as npt
 from bundle_core.runtime.bits import transpose_planes
 
 TREES_AT_ONCE = 8
-"""Trees whose leaf values are fetched before they are added: the total is read and written once for all of them."""
+"""Trees of 6,528 rows whose leaf values are fetched before they are added; of fewer rows, more trees."""
+MOST_TREES_AT_ONCE = 64
+FEW_ROWS = 2048
+"""Up to here the leaf values of several trees are fetched by one call of numpy."""
 
 
 def leaf_workspace(words: int, depth: int, trees: int, dtype: np.dtype[Any]) -> dict[str, Any]:
     """Arrays that `add_leaves` works in: for up to `trees` trees of up to 2**depth leaves, and 64 * words rows."""
     lanes = 8 if depth <= 8 else 16
     length = words * 64 // lanes
+    at_once = max(TREES_AT_ONCE, min(MOST_TREES_AT_ONCE, TREES_AT_ONCE * 102 // max(1, words)))
     return {
         "lanes": lanes,
         "planes": np.zeros(lanes * trees * words, np.uint64),
         "scratch": np.empty(lanes // 2 * trees * words, np.uint64),
-        "index": np.empty((TREES_AT_ONCE, lanes, length), np.intp),
-        "values": np.empty((TREES_AT_ONCE + 1, lanes, length), dtype),
+        "index": np.empty((at_once, lanes, length), np.intp),
+        "values": np.empty((at_once + 1, lanes, length), dtype),
     }
 
 
@@ -49,9 +53,9 @@ def add_leaves(
     total: npt.NDArray[Any],
 ) -> None:
     """total (lanes, length) += leaves[t][numbers[:, t]], one tree after the other; leaves is (trees, leaves)."""
-    trees = numbers.shape[1]
-    for start in range(0, trees, TREES_AT_ONCE):
-        some = numbers[:, start : start + TREES_AT_ONCE].transpose(1, 0, 2)
+    at_once = len(workspace["index"])
+    for start in range(0, numbers.shape[1], at_once):
+        some = numbers[:, start : start + at_once].transpose(1, 0, 2)
         index = workspace["index"][: len(some)]
         np.copyto(index, some)
         add_indexed(workspace, index, leaves[start : start + len(some)], total)
@@ -63,10 +67,17 @@ def add_indexed(
     leaves: npt.NDArray[Any],
     total: npt.NDArray[Any],
 ) -> None:
-    """total += leaves[t][index[t]] one tree after the other: add.reduce over the first axis adds in its order."""
+    """total += leaves[t][index[t]] one tree after the other: add.reduce over the first axis adds in its order.
+
+    The index is overwritten.
+    """
     values = workspace["values"][: len(index) + 1]
     values[0] = total
-    for of_tree, leaf, value in zip(leaves, index, values[1:], strict=True):
-        # mode="wrap" spares numpy a check of the indices, which are in range.
-        of_tree.take(leaf, out=value, mode="wrap")
+    # mode="wrap" spares numpy a check of the indices, which are in range.
+    if total.size <= FEW_ROWS:
+        np.add(index, np.arange(0, leaves.size, leaves.shape[1])[:, None, None], out=index)
+        leaves.reshape(-1).take(index, out=values[1:], mode="wrap")
+    else:
+        for of_tree, leaf, value in zip(leaves, index, values[1:], strict=True):
+            of_tree.take(leaf, out=value, mode="wrap")
     np.add.reduce(values, axis=0, out=total)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bundle_core.runtime.leaf_sums import TREES_AT_ONCE, add_indexed, empty_planes, leaf_numbers, leaf_workspace
+from bundle_core.runtime.leaf_sums import add_indexed, empty_planes, leaf_numbers, leaf_workspace
 
 WALKED_LEVELS = 7
 MASK_WORDS = 104448
@@ -32,7 +32,8 @@ def sum_complete(
 ) -> None:
     """Add to total (lanes, length) the leaves of all trees; tests (P, W) has the answers of test t in plane_of_test[t].
 
-    `lowered` has "depth" d, "nodes" (2**d - 1, T), test numbers level by level, and "leaves" (T, 2**d).
+    `lowered` has "depth" d, test numbers level by level, "nodes" (2**walked - 1, T) and from the level `walked` on "below"
+    (T, 2**d - 2**walked), and "leaves" (T, 2**d).
     """
     depth, nodes, leaves = lowered["depth"], lowered["nodes"], lowered["leaves"]
     walked = min(depth, WALKED_LEVELS)
@@ -41,23 +42,24 @@ def sum_complete(
     several = block * BLOCKS_AT_ONCE
     workspace = leaf_workspace(words, depth, min(several, trees), total.dtype)
     masks = np.empty((2, block * words << max(0, walked - 1)), np.uint64)
-    descent = _descent_workspace(tests, workspace["index"][:TREES_AT_ONCE]) if depth > walked else {}
+    descent = _descent_workspace(tests, workspace["index"]) if depth > walked else {}
+    byte_of_test = plane_of_test * (8 * words)
+    at_once = len(workspace["index"])
     for start in range(0, trees, several):
         stop = min(trees, start + several)
         planes = empty_planes(workspace, walked, stop - start)
-        top = plane_of_test.take(nodes[: (1 << walked) - 1, start:stop])
+        top = plane_of_test.take(nodes[:, start:stop])
         for first in range(0, stop - start, block):
             some = np.s_[first : first + block]
             _walk_block(tests, top[:, some], walked, masks, planes[:walked, some])
         numbers = leaf_numbers(workspace, planes, walked)
-        for first in range(0, stop - start, TREES_AT_ONCE):
-            some = numbers[:, first : first + TREES_AT_ONCE].transpose(1, 0, 2)
+        for first in range(0, stop - start, at_once):
+            some = numbers[:, first : first + at_once].transpose(1, 0, 2)
             index = workspace["index"][: len(some)]
             np.copyto(index, some)
             batch = np.s_[start + first : start + first + len(some)]
             if depth > walked:
-                offsets = plane_of_test.take(nodes[:, batch].T) * (8 * words)
-                _descend(descent, offsets, walked, depth, index)
+                _descend(descent, byte_of_test.take(lowered["below"][batch]), walked, depth, index)
             add_indexed(workspace, index, leaves[batch], total)
 
 
@@ -97,10 +99,10 @@ def _descent_workspace(tests: npt.NDArray[np.uint64], index: npt.NDArray[np.intp
     return {
         "bytes": tests.view(np.uint8).reshape(-1),
         "byte_of_row": np.arange(length) * (lanes // 8) + (lane >> 3)[:, None],
-        "bit_of_row": (lane & 7).astype(np.uint16)[:, None],
+        "bit_of_row": (lane & 7).astype(np.uint8)[:, None],
         "address": np.empty_like(index),
-        "byte": np.empty(index.shape, np.uint8),
-        "bit": np.empty(index.shape, np.uint16),
+        "bit": np.empty(index.shape, np.uint8),
+        "step": np.empty(index.shape, np.uint16),
         "number": np.empty(index.shape, np.uint16),
     }
 
@@ -114,20 +116,21 @@ def _descend(
 ) -> None:
     """index (trees, lanes, length): the nodes' numbers in `level` become the leaves', in place.
 
-    `nodes` (trees, 2**depth - 1): where the plane of each node's test begins in workspace["bytes"].
+    `nodes` (trees, 2**depth - 2**level): where the plane of each node's test begins in workspace["bytes"].
     """
     trees = len(index)
-    address, byte = workspace["address"][:trees], workspace["byte"][:trees]
-    bit, number = workspace["bit"][:trees], workspace["number"][:trees]
+    address, bit = workspace["address"][:trees], workspace["bit"][:trees]
+    step, number = workspace["step"][:trees], workspace["number"][:trees]
     np.copyto(number, index, casting="unsafe")
     for below in range(level, depth):
-        width = 1 << below
-        for t in range(trees):
-            nodes[t, width - 1 : 2 * width - 1].take(index[t], out=address[t], mode="wrap")
+        first = (1 << below) - (1 << level)
+        for of_tree, at, place in zip(nodes[:, first : first + (1 << below)], index, address, strict=True):
+            of_tree.take(at, out=place, mode="wrap")
         np.add(address, workspace["byte_of_row"], out=address)
-        workspace["bytes"].take(address, out=byte, mode="wrap")
-        np.right_shift(byte, workspace["bit_of_row"], out=bit)
-        np.left_shift(bit, below, out=bit)
-        np.bitwise_and(bit, width, out=bit)
-        np.bitwise_or(number, bit, out=number)
+        workspace["bytes"].take(address, out=bit, mode="wrap")
+        np.right_shift(bit, workspace["bit_of_row"], out=bit)
+        np.bitwise_and(bit, 1, out=bit)
+        np.copyto(step, bit)
+        np.left_shift(step, below, out=step)
+        np.bitwise_or(number, step, out=number)
         np.copyto(index, number)

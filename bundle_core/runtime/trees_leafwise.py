@@ -22,18 +22,18 @@ def sum_leafwise(
     total: npt.NDArray[Any],
 ) -> None:
     """Add to total (lanes, length) the leaves of all trees; tests (P, W) has the answers of test t in plane_of_test[t]."""
-    depth, block, leaves = lowered["depth"], lowered["block"], lowered["leaves"]
     words = tests.shape[1]
-    workspace = leaf_workspace(words, depth, block, total.dtype)
+    workspace = leaf_workspace(words, lowered["depth"], int(lowered["trees"].max()), total.dtype)
     pool, masks, keys = np.empty((3, 0, words), np.uint64)
-    split, level, key, rank = 0, 0, 0, 0
-    for number, (levels, ranks) in enumerate(zip(lowered["levels"], lowered["ranks"], strict=True)):
+    split, level, key, rank, place, leaf = 0, 0, 0, 0, 0, 0
+    for number, (trees, bits) in enumerate(zip(lowered["trees"].tolist(), lowered["bits"].tolist(), strict=True)):
+        levels, ranks = int(lowered["levels"][number]), int(lowered["ranks"][number])
         sizes = lowered["level_size"][level : level + levels].tolist()
         lefts = lowered["left_size"][level : level + levels].tolist()
-        rank_sizes = lowered["rank_size"][rank : rank + ranks].tolist()
-        splits, planes_needed = sum(sizes), sum(rank_sizes)
+        rank_sizes, rank_depth = lowered["rank_size"][rank : rank + ranks].tolist(), int(lowered["rank_depth"][number])
+        splits, planes_needed = sum(sizes), sum(rank_sizes) * rank_depth
         pool = _at_least(pool, splits + sum(lefts) + 1)
-        masks = _at_least(masks, max([*sizes, rank_sizes[0]]))
+        masks = _at_least(masks, max([*sizes, rank_sizes[0] * rank_depth]))
         keys = _at_least(keys, rank_sizes[0])
         walk = np.s_[split : split + splits]
         _walk_levels(
@@ -46,29 +46,35 @@ def sum_leafwise(
             masks,
         )
         chosen = lowered["key_plane"][key : key + planes_needed].astype(np.intp)
-        _exclusive_or(pool, chosen, rank_sizes, masks, keys)
-        planes = empty_planes(workspace, depth, block)
-        out = planes[:depth].reshape(depth * block, words)
-        keys.take(lowered["key_place"][number], axis=0, out=out, mode="clip")
-        some = leaves[number * block : (number + 1) * block]
-        add_leaves(workspace, leaf_numbers(workspace, planes, depth)[:, : len(some)], some, total)
-        split, level, key, rank = split + splits, level + int(levels), key + planes_needed, rank + int(ranks)
+        _exclusive_or(pool, chosen, rank_sizes, rank_depth, masks, keys)
+        planes = empty_planes(workspace, bits, trees)
+        out = planes[:bits].reshape(bits * trees, words)
+        keys.take(lowered["key_place"][place : place + bits * trees], axis=0, out=out, mode="clip")
+        some = lowered["leaves"][leaf : leaf + (trees << bits)].reshape(trees, -1)
+        add_leaves(workspace, leaf_numbers(workspace, planes, bits), some, total)
+        split, level, rank = split + splits, level + levels, rank + ranks
+        key, place, leaf = key + planes_needed, place + bits * trees, leaf + (trees << bits)
 
 
 def _exclusive_or(
     pool: npt.NDArray[np.uint64],
     chosen: npt.NDArray[np.intp],
     sizes: list[int],
+    depth: int,
     more: npt.NDArray[np.uint64],
     keys: npt.NDArray[np.uint64],
 ) -> None:
-    """keys[i] becomes the XOR of the pool's planes that are chosen for it: the i-th of every run, as long as one has it."""
-    pool.take(chosen[: sizes[0]], axis=0, out=keys[: sizes[0]], mode="clip")
-    first = sizes[0]
-    for size in sizes[1:]:
-        pool.take(chosen[first : first + size], axis=0, out=more[:size], mode="clip")
-        np.bitwise_xor(keys[:size], more[:size], out=keys[:size])
-        first += size
+    """keys[i] becomes the XOR of the pool's planes chosen for it: `depth` in each run that is longer than i."""
+    first = 0
+    for size in sizes:
+        taken = more[: depth * size]
+        pool.take(chosen[first : first + depth * size], axis=0, out=taken, mode="clip")
+        together = taken if depth == 1 else np.bitwise_xor.reduce(taken.reshape(depth, size, -1), axis=0)
+        if first:
+            np.bitwise_xor(keys[:size], together, out=keys[:size])
+        else:
+            keys[:size] = together
+        first += depth * size
 
 
 def _at_least(planes: npt.NDArray[np.uint64], count: int) -> npt.NDArray[np.uint64]:

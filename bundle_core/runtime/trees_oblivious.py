@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from bundle_core.runtime.leaf_sums import add_leaves, empty_planes, leaf_numbers, leaf_workspace
 
-TREES_IN_A_BLOCK = 32
+BLOCK_WORDS = 3264
+"""Trees that are done together, times words of a plane."""
 
 
 def sum_oblivious(
@@ -23,10 +24,11 @@ def sum_oblivious(
     `lowered` has "depth" d, "level_tests" (d, T), the test of every level, and "leaves" (T, 2**d).
     """
     depth, level_tests, leaves = lowered["depth"], lowered["level_tests"], lowered["leaves"]
-    trees = len(leaves)
-    workspace = leaf_workspace(tests.shape[1], depth, min(trees, TREES_IN_A_BLOCK), total.dtype)
-    for start in range(0, trees, TREES_IN_A_BLOCK):
-        some = plane_of_test.take(level_tests[:, start : start + TREES_IN_A_BLOCK])
+    words = tests.shape[1]
+    block = min(len(leaves), max(1, BLOCK_WORDS // max(1, words)))
+    workspace = leaf_workspace(words, depth, block, total.dtype)
+    for start in range(0, len(leaves), block):
+        some = plane_of_test.take(level_tests[:, start : start + block])
         planes = empty_planes(workspace, depth, some.shape[1])
         tests.take(some, axis=0, out=planes[:depth], mode="clip")
-        add_leaves(workspace, leaf_numbers(workspace, planes, depth), leaves[start : start + some.shape[1]], total)
+        add_leaves(workspace, leaf_numbers(workspace, planes, depth), leaves[start : start + block], total)

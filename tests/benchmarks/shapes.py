@@ -54,7 +54,7 @@ def xgboost(X: np.ndarray, trees: int, depth: int) -> tuple[Any, Predict]:
     import xgboost as library
 
     how = {"max_depth": depth} if depth else {"max_depth": 0, "max_leaves": 255, "grow_policy": "lossguide"}
-    model = library.XGBRegressor(n_estimators=trees, colsample_bytree=0.3, min_child_weight=3, **how)
+    model = library.XGBRegressor(n_estimators=trees, learning_rate=0.05, colsample_bytree=0.3, min_child_weight=3, **how)
     booster = model.fit(X.astype(np.float32), target(X)).get_booster()
     booster.set_param({"nthread": 1})
     return booster, lambda rows: booster.inplace_predict(rows, predict_type="margin")

@@ -33,13 +33,13 @@ def choose_kernel(model: TreeEnsemble, n_tests: int) -> str:
     deepest = int(depth.max())
     most_leaves = int(np.diff(model.leaf_start).max())
     # Many planes fall out of the second level cache.
-    planes = n_tests / model.n_trees * (0.5 if n_tests < MANY_TESTS else 1.3)
-    times = {"gather": 10 + 48 * float(depth.mean())}
+    planes = n_tests / model.n_trees * (0.5 if n_tests < MANY_TESTS else 0.7)
+    times = {"gather": 100 + 28 * float(depth.mean())}
     if deepest <= MOST_COMPLETE_LEVELS:
         walked = min(deepest, WALKED_LEVELS)
         times["complete"] = planes + 9 + 0.17 * 2**walked + 18 * (deepest - walked)
     if most_leaves <= MOST_LEAFWISE_LEAVES:
-        times["leafwise"] = planes + 10 + 0.45 * model.n_splits / model.n_trees
+        times["leafwise"] = planes + 7 + 0.32 * model.n_splits / model.n_trees
     return min(times, key=lambda kernel: times[kernel])
 
 

@@ -120,8 +120,8 @@ def _answer_by_sorting(x: npt.NDArray[Any], cuts: npt.NDArray[Any], planes: npt.
         # Rows whose bits share a byte are apart by one here, so no byte is written twice.
         above = np.flatnonzero(below[bit::8])
         every_byte[below[bit::8][above] - 1, above] |= 1 << bit
-    for cut in range(len(cuts) - 2, -1, -1):
-        np.bitwise_or(planes[cut], planes[cut + 1], out=planes[cut])
+    from_last = planes[::-1]
+    np.bitwise_or.accumulate(from_last, axis=0, out=from_last)
 
 
 def _follow(flags: npt.NDArray[np.uint8], rule: int) -> npt.NDArray[np.bool_]:

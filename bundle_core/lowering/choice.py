@@ -37,9 +37,9 @@ def choose_kernel(model: TreeEnsemble, n_tests: int) -> str:
     times = {"gather": 100 + 28 * float(depth.mean())}
     if deepest <= MOST_COMPLETE_LEVELS:
         walked = min(deepest, WALKED_LEVELS)
-        times["complete"] = planes + 9 + 0.17 * 2**walked + 18 * (deepest - walked)
+        times["complete"] = planes + 6 + 0.17 * 2**walked + 18 * (deepest - walked)
     if most_leaves <= MOST_LEAFWISE_LEAVES:
-        times["leafwise"] = planes + 7 + 0.32 * model.n_splits / model.n_trees
+        times["leafwise"] = planes + 9 + 0.32 * model.n_splits / model.n_trees
     return min(times, key=lambda kernel: times[kernel])
 
 

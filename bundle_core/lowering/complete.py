@@ -15,8 +15,9 @@ TREES_AT_ONCE = 1024
 
 
 def lower_complete(model: TreeEnsemble, plane_of_split: npt.NDArray[Any], depth: int) -> dict[str, Any]:
-    """ "depth" d, "nodes" (2**w - 1, T) and "below" (T, 2**d - 2**w) of plane_of_split's dtype, "leaves" (T, 2**d) of the
-    sum dtype. The first w levels are walked; those below are ordered by tree.
+    """ "depth" d, "nodes" (2**w - 1, T) and "below" (T, 2**d - 2**w) of plane_of_split's dtype, "leaves" (T, 2**d).
+
+    The first w levels are walked, all trees together; those below are ordered by tree. Leaves have the sum dtype.
 
     Level k has its nodes from 2**k - 1 on; the children of its node j are j and j + 2**k of level k + 1. A branch
     that ends early goes on with tests that send all left, so its leaf keeps the number that it has then.

@@ -67,7 +67,7 @@ def for_whole_numbers(distinct: DistinctTests) -> tuple[DistinctTests, npt.NDArr
 def lay_out(
     model: TreeEnsemble, distinct: DistinctTests, chosen: npt.NDArray[np.intp]
 ) -> tuple[dict[str, Any], npt.NDArray[np.intp]]:
-    """(tests, order): the chosen tests as `bundle_core.runtime.split_tests` takes them, and their numbers in that order.
+    """(tests, order): the chosen tests as `bundle_core.runtime.split_tests` takes them, and their numbers in its order.
 
     Comparisons come before sets.
     """

@@ -40,7 +40,9 @@ def lower_leafwise(model: TreeEnsemble, plane_of_split: npt.NDArray[Any]) -> dic
     for width in np.unique(bits).tolist():
         trees = np.concatenate([block for block, its in zip(blocks, bits, strict=True) if its == width])
         _set_keys_and_codes(model, trees, width, key, code)
-    walks = [_walk(model, plane_of_split, key, width, block) for width, block in zip(bits.tolist(), blocks, strict=True)]
+    walks = [
+        _walk(model, plane_of_split, key, width, block) for width, block in zip(bits.tolist(), blocks, strict=True)
+    ]
     joined = {name: np.concatenate([walk[name] for walk in walks]) for name in walks[0]}
     leaves = [_leaves_by_code(model, code, width, block) for width, block in zip(bits.tolist(), blocks, strict=True)]
     return {

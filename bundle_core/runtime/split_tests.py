@@ -65,17 +65,17 @@ def _pack_comparisons(
     # The columns that have a test of this rank are the first ones.
     sizes = [int(np.count_nonzero(count[many:] > rank)) for rank in range(int(count[many:].max(initial=0)))]
     starts = np.cumsum([0, *count[:many].tolist(), *sizes]).tolist()
-    at_once = max(1, BLOCK_BYTES // max(1, columns.shape[1] * (cuts.itemsize + 1)))
-    answers = np.zeros((at_once, 64 * planes.shape[1]), np.bool_)
-    for begin in range(0, many, at_once):
+    at_once = min(len(column), max(1, BLOCK_BYTES // max(1, columns.shape[1] * (cuts.itemsize + 1))))
+    answers = np.zeros((max(at_once, min(64, int(count.max(initial=0)))), 64 * planes.shape[1]), np.bool_)
+    for begin in range(0, many, max(1, at_once)):
         values = columns[column[begin : min(many, begin + at_once)]].astype(cuts.dtype, copy=False)
         missing = _missing(rules, values, planes.shape[1])
         for i, x in enumerate(values, begin):
             some = np.s_[starts[i] : starts[i + 1]]
-            _answer_column(x, cuts[some], planes[some])
+            _answer_column(x, cuts[some], answers, planes[some])
             for rule, masks in missing:
                 _correct(_follow(flags[some], rule), flags[some], masks[i - begin], planes[some])
-    for begin in range(0, len(column) - many, at_once):
+    for begin in range(0, len(column) - many, max(1, at_once)):
         values = columns[column[many + begin : many + begin + at_once]].astype(cuts.dtype, copy=False)
         missing = _missing(rules, values, planes.shape[1])
         for start, size in zip(starts[many:-1], sizes, strict=True):
@@ -89,21 +89,21 @@ def _pack_comparisons(
                 _correct(_follow(flags[some], rule), flags[some], masks[:compared], planes[some])
 
 
-def _answer_column(x: npt.NDArray[Any], cuts: npt.NDArray[Any], planes: npt.NDArray[np.uint64]) -> None:
-    """Fill planes (k, W): x (n,) > cuts (k,), which rise."""
+def _answer_column(
+    x: npt.NDArray[Any], cuts: npt.NDArray[Any], answers: npt.NDArray[np.bool_], planes: npt.NDArray[np.uint64]
+) -> None:
+    """Fill planes (k, W): x (n,) > cuts (k,), which rise; answers (any, 64 W) is False where there are no rows."""
     if len(cuts) > MOST_CUTS_COMPARED:
         _answer_by_sorting(x, cuts, planes)
         return
-    at_once = max(1, BLOCK_BYTES // max(1, len(x)))
-    answers = np.zeros((min(at_once, len(cuts)), 64 * planes.shape[1]), np.bool_)
-    for first in range(0, len(cuts), at_once):
-        some = cuts[first : first + at_once, None]
+    for first in range(0, len(cuts), len(answers)):
+        some = cuts[first : first + len(answers), None]
         np.greater(x, some, out=answers[: len(some), : len(x)])
-        planes[first : first + at_once] = packed(answers[: len(some)])
+        planes[first : first + len(some)] = packed(answers[: len(some)])
 
 
 def _answer_by_sorting(x: npt.NDArray[Any], cuts: npt.NDArray[Any], planes: npt.NDArray[np.uint64]) -> None:
-    """Fill planes (k, W): x (n,) > cuts (k,), which rise. The rows above a cut are those above the next one, and some."""
+    """Fill planes (k, W): x (n,) > cuts (k,), which rise: the rows above a cut are those above the next, and some."""
     order = np.argsort(x)
     in_order = x[order]
     if x.dtype.kind == "f":
@@ -134,9 +134,7 @@ def _missing_rules(flags: npt.NDArray[np.uint8], dtype: np.dtype[Any]) -> list[i
     return [rule for rule in (0, ZERO_COUNTS_AS_MISSING) if (rule or dtype.kind == "f") and _follow(flags, rule).any()]
 
 
-def _missing(
-    rules: list[int], values: npt.NDArray[Any], words: int
-) -> list[tuple[int, npt.NDArray[np.uint64]]]:
+def _missing(rules: list[int], values: npt.NDArray[Any], words: int) -> list[tuple[int, npt.NDArray[np.uint64]]]:
     """Each rule by which a value is missing here, and the (B, W) planes of the missing ones."""
     found: list[tuple[int, npt.NDArray[np.uint64]]] = []
     for rule in rules:

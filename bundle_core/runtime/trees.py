@@ -24,15 +24,14 @@ def tree_scores(
     lowered: dict[str, Any], X: npt.NDArray[Any], positions: npt.NDArray[np.intp] | None = None
 ) -> npt.NDArray[Any]:
     """X[:, positions], or all of X, is (n, F) -> (n,) raw scores in the ensemble's sum dtype."""
-    if positions is None:
-        positions = np.arange(X.shape[1])
-    elif lowered["kernel"] == "gather":
-        X, positions = X[:, positions], np.arange(len(positions))
+    if positions is not None and lowered["kernel"] == "gather":
+        return tree_scores(lowered, X[:, positions])
+    features = np.arange(X.shape[1]) if positions is None else positions
     scores = np.empty(len(X), lowered["sum_dtype"])
     with np.errstate(all="ignore"):
         rows = _rows_at_once(lowered, X)
         for start in range(0, len(X), rows):
-            scores[start : start + rows] = _chunk_scores(lowered, X[start : start + rows], positions)
+            scores[start : start + rows] = _chunk_scores(lowered, X[start : start + rows], features)
         return finished(lowered, scores)
 
 
@@ -47,9 +46,7 @@ def _rows_at_once(lowered: dict[str, Any], X: npt.NDArray[Any]) -> int:
     return max(64, min(ROWS_AT_ONCE, 8 * BYTES_AT_ONCE // max(1, bits) // 64 * 64))
 
 
-def _chunk_scores(
-    lowered: dict[str, Any], X: npt.NDArray[Any], positions: npt.NDArray[np.intp]
-) -> npt.NDArray[Any]:
+def _chunk_scores(lowered: dict[str, Any], X: npt.NDArray[Any], positions: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
     if lowered["kernel"] == "gather":
         return gather_scores(lowered, X)
     planes, plane_of_test = pack_tests(lowered["tests"], by_column(X), positions, lowered["input_dtype"])

@@ -30,10 +30,10 @@ def sum_complete(
     plane_of_test: npt.NDArray[np.intp],
     total: npt.NDArray[Any],
 ) -> None:
-    """Add to total (lanes, length) the leaves of all trees; tests (P, W) has the answers of test t in plane_of_test[t].
+    """Add to total (lanes, length) the leaves of all trees.
 
-    `lowered` has "depth" d, test numbers level by level, "nodes" (2**walked - 1, T) and from the level `walked` on "below"
-    (T, 2**d - 2**walked), and "leaves" (T, 2**d).
+    tests (P, W) has the answers of test t in plane_of_test[t]. `lowered` has "depth" d, test numbers level by level,
+    "nodes" (2**walked - 1, T) and from the level `walked` on "below" (T, 2**d - 2**walked), and "leaves" (T, 2**d).
     """
     depth, nodes, leaves = lowered["depth"], lowered["nodes"], lowered["leaves"]
     walked = min(depth, WALKED_LEVELS)

@@ -21,7 +21,10 @@ def sum_leafwise(
     plane_of_test: npt.NDArray[np.intp],
     total: npt.NDArray[Any],
 ) -> None:
-    """Add to total (lanes, length) the leaves of all trees; tests (P, W) has the answers of test t in plane_of_test[t]."""
+    """Add to total (lanes, length) the leaves of all trees.
+
+    tests (P, W) has the answers of test t in plane_of_test[t].
+    """
     words = tests.shape[1]
     workspace = leaf_workspace(words, lowered["depth"], int(lowered["trees"].max()), total.dtype)
     pool, masks, keys = np.empty((3, 0, words), np.uint64)

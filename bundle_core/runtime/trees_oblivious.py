@@ -19,9 +19,10 @@ def sum_oblivious(
     plane_of_test: npt.NDArray[np.intp],
     total: npt.NDArray[Any],
 ) -> None:
-    """Add to total (lanes, length) the leaves of all trees; tests (P, W) has the answers of test t in plane_of_test[t].
+    """Add to total (lanes, length) the leaves of all trees.
 
-    `lowered` has "depth" d, "level_tests" (d, T), the test of every level, and "leaves" (T, 2**d).
+    tests (P, W) has the answers of test t in plane_of_test[t]. `lowered` has "depth" d, "level_tests" (d, T), the
+    test of every level, and "leaves" (T, 2**d).
     """
     depth, level_tests, leaves = lowered["depth"], lowered["level_tests"], lowered["leaves"]
     words = tests.shape[1]

@@ -1,8 +1,8 @@
 """Is any shape of model slower than its library? Ours against the library's own, from 50 trees and 1,000 rows on.
 
-Run: python tests/benchmarks/shapes.py [--rows 1000 6500] ["PART OF A LABEL" ...]. Both sides start from a contiguous
-array, the library with the dtype and order that it likes best, one thread each, alternating in one process; the best of their rounds
-counts. A ratio above 1 is marked, and then the command ends with status 1.
+Run: python tests/benchmarks/shapes.py [--rows 1000 6500] ["PART OF A LABEL" ...]. Both sides start from an array, the
+library from one of the dtype and order that it likes best; one thread each, alternating in one process, and the best of
+their rounds counts. A ratio above 1 is marked, and then the command ends with status 1.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def xgboost(X: np.ndarray, trees: int, depth: int) -> tuple[Any, Predict]:
     import xgboost as library
 
     how = {"max_depth": depth} if depth else {"max_depth": 0, "max_leaves": 255, "grow_policy": "lossguide"}
-    model = library.XGBRegressor(n_estimators=trees, learning_rate=0.05, colsample_bytree=0.3, min_child_weight=3, **how)
+    model = library.XGBRegressor(
+        n_estimators=trees, learning_rate=0.05, colsample_bytree=0.3, min_child_weight=3, **how
+    )
     booster = model.fit(X.astype(np.float32), target(X)).get_booster()
     booster.set_param({"nthread": 1})
     return booster, lambda rows: booster.inplace_predict(rows, predict_type="margin")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bundle_core.runtime.columns import select
+from bundle_core.runtime.columns import located, select
 
 FRAME = pd.DataFrame(
     {
@@ -44,3 +44,30 @@ def test_the_frame_is_not_written_to() -> None:
     before = FRAME.copy()
     select(FRAME, ["a", "n"])
     pd.testing.assert_frame_equal(FRAME, before)
+
+
+def test_columns_of_one_dtype_that_lie_together_are_looked_at_in_the_frame() -> None:
+    frame = pd.DataFrame(np.arange(60, dtype=np.int8).reshape(3, 20), columns=[f"c{i}" for i in range(20)])
+    frame.insert(0, "era", "1")
+    names = [f"c{i}" for i in range(18, 3, -1)]
+
+    X, positions = located(frame, names)
+
+    assert np.shares_memory(X, frame["c5"].to_numpy())
+    assert np.array_equal(X[:, positions], frame[names].to_numpy())
+
+
+def test_a_few_columns_of_a_wide_frame_are_copied() -> None:
+    frame = pd.DataFrame(np.arange(60, dtype=np.int8).reshape(3, 20), columns=[f"c{i}" for i in range(20)])
+
+    X, positions = located(frame, ["c19", "c0"])
+
+    assert X.shape == (3, 2)
+    assert X[:, positions].tolist() == [[19, 0], [39, 20], [59, 40]]
+
+
+def test_a_column_that_is_there_twice_is_refused_when_it_is_asked_for() -> None:
+    frame = pd.DataFrame([[1, 2, 3]], columns=["a", "b", "a"])
+    assert select(frame, ["b"]).tolist() == [[2]]
+    with pytest.raises(ValueError, match="more than one column 'a'"):
+        select(frame, ["b", "a"])

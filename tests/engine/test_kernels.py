@@ -14,6 +14,7 @@ from bundle_core.ir.tree_ensemble import NAN_RIGHT, TreeEnsemble
 from bundle_core.lowering import lower, trees
 from bundle_core.lowering.choice import choose_kernel, depths
 from bundle_core.runtime.evaluate import raw_scores
+from bundle_core.runtime.split_tests import MOST_CUTS_COMPARED
 
 FEATURES = 5
 
@@ -86,18 +87,81 @@ def test_every_kernel_adds_the_leaves_that_the_rows_reach(
     if kernel == "complete" and depths(model).max() > 10:
         return
     X = random_rows(rng, rows, model)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trees, "choose_kernel", lambda *_: kernel)
-        lowered = lower(model)
+    lowered = lowered_for(kernel, model)
     assert lowered["kernel"] in (kernel, "oblivious")
     assert np.array_equal(raw_scores(lowered, X), walked(model, X))
 
 
-def test_a_chunk_boundary_changes_nothing() -> None:
+def lowered_for(kernel: str, model: TreeEnsemble) -> dict[str, Any]:
+    """The model in the layout of this kernel, whichever is the fastest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trees, "choose_kernel", lambda *_: kernel)
+        return lower(model)
+
+
+@pytest.mark.parametrize("kernel", ["complete", "leafwise", "gather"])
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int16", "uint16", "int64"])
+def test_whole_numbers_are_compared_with_thresholds_between_them(kernel: str, dtype: str) -> None:
+    rng = np.random.default_rng(5)
+    model = random_forest(rng, 40, 9, 300)
+    X = rng.integers(0 if dtype[0] in "bu" else -3, 4, (100, FEATURES)).astype(dtype)
+
+    lowered = lowered_for(kernel, model)
+
+    assert kernel == "gather" or len(lowered["tests"]["whole"]["cut"]) < len(lowered["tests"]["cut"])
+    assert np.array_equal(raw_scores(lowered, X), walked(model, X))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rows", [1, 65, 3000])
+def test_a_column_with_hundreds_of_thresholds_is_compared_with_each(rows: int, dtype: str) -> None:
+    rng = np.random.default_rng(6)
+    model = random_forest(rng, 100, 80, 5000)
+    X = random_rows(rng, rows, model).astype(dtype)
+
+    lowered = lowered_for("leafwise", model)
+
+    assert lowered["tests"]["tests_of_column"].min() > MOST_CUTS_COMPARED
+    assert np.array_equal(raw_scores(lowered, X), walked(model, X))
+
+
+def test_small_and_large_trees_stand_in_one_forest() -> None:
+    rng = np.random.default_rng(7)
+    builder = TreeBuilder()
+    for leaves in [1, 2, 700, 3, 90, 5, 5, 1, 300, 40, 8, 8]:
+        builder.add_tree(**chain(rng, leaves))
+    forest = builder.build(n_features=FEATURES, feature_names=(), source="mixed", start=0.1)
+    X = random_rows(rng, 200, forest)
+
+    lowered = lowered_for("leafwise", forest)
+
+    assert len(set(lowered["bits"].tolist())) > 1
+    assert np.array_equal(raw_scores(lowered, X), walked(forest, X))
+
+
+def chain(rng: np.random.Generator, leaves: int) -> dict[str, Any]:
+    """A tree of so many leaves as the builder takes it: a chain of splits."""
+    splits = leaves - 1
+    left, right = ~np.arange(splits), np.append(np.arange(1, splits), ~splits)[:splits]
+    # Halfway the chain of right children goes on to the left.
+    turn = splits // 2
+    left[turn:], right[turn:] = right[turn:].copy(), left[turn:].copy()
+    return {
+        "feature": rng.integers(0, FEATURES, splits),
+        "threshold": rng.normal(size=splits),
+        "flags": rng.integers(0, 2, splits) * NAN_RIGHT,
+        "left": left,
+        "right": right,
+        "leaf_value": rng.normal(size=leaves),
+    }
+
+
+@pytest.mark.parametrize("kernel", ["complete", "leafwise", "gather"])
+def test_a_chunk_boundary_changes_nothing(kernel: str) -> None:
     rng = np.random.default_rng(1)
-    model = random_forest(rng, 60, 20, 40)
+    model = random_forest(rng, 60, 20 if kernel != "complete" else 8, 40)
     X = random_rows(rng, 100_000, model)
-    lowered = lower(model)
+    lowered = lowered_for(kernel, model)
     some = np.r_[0:70, 6500:6560, 99_990:100_000]
     assert np.array_equal(raw_scores(lowered, X)[some], walked(model, X[some]))
     assert np.array_equal(raw_scores(lowered, X[some]), walked(model, X[some]))
@@ -109,6 +173,17 @@ def test_memory_order_changes_nothing() -> None:
     X = random_rows(rng, 200, model)
     expected = raw_scores(lower(model), X)
     assert np.array_equal(raw_scores(lower(model), np.asfortranarray(X)), expected)
+
+
+def test_columns_may_stand_among_others_in_another_order() -> None:
+    rng = np.random.default_rng(8)
+    for leaves, cuts in ((3, 5), (60, 5000)):
+        model = random_forest(rng, 30, leaves, cuts)
+        X = random_rows(rng, 300, model)
+        wide = np.asfortranarray(rng.normal(size=(300, 2 * FEATURES)))
+        places = rng.permutation(2 * FEATURES)[:FEATURES]
+        wide[:, places] = X
+        assert np.array_equal(raw_scores(lower(model), wide, places), raw_scores(lower(model), X))
 
 
 def test_no_rows_give_no_scores() -> None:

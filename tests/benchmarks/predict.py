@@ -45,8 +45,10 @@ with open(sys.argv[1], "rb") as file:
 load = time.perf_counter() - begin
 Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
 before = memory("VmRSS")
+begin = time.perf_counter()
 predict(live, None)
-print(json.dumps({"load_ms": round(load * 1000, 1), "peak_mb": round((memory("VmHWM") - before) / 1024)}))
+took, peak = time.perf_counter() - begin, (memory("VmHWM") - before) / 1024
+print(json.dumps({"load_ms": round(load * 1000, 1), "predict_ms": round(took * 1000, 1), "peak_mb": round(peak)}))
 """
 
 

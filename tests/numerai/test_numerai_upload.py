@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import anyio
+import numpy as np
 import pytest
 
 from server.errors import (
@@ -26,6 +27,7 @@ from server.local_numerai.faults import FaultKind, Faults, Rule
 from server.numerai.account import choose_data_version, choose_image, find_slot
 from server.numerai.client import Numerai
 from server.numerai.journal import Journal
+from server.numerai.put import summed_up
 from server.numerai.upload import UploadRequest, UploadResult, upload
 from server.settings import Settings
 from tests.numerai.serving import Connect, one_call, registered, settings_for
@@ -161,6 +163,8 @@ async def test_a_file_other_than_the_inspected_one_is_refused(connect: Connect, 
 async def test_a_file_that_changes_while_it_is_sent_is_not_registered(
     local: LocalNumerai, connect: Connect, pickle_path: Path, state_dir: Path
 ):
+    pickle_path.write_bytes(b"\x80\x04 a model " * 2_000_000)
+
     async def meddle(line: str) -> None:
         if line.startswith("sent"):
             with pickle_path.open("r+b") as file:
@@ -357,3 +361,14 @@ async def test_the_key_is_not_sent_to_where_numerai_redirects(local: LocalNumera
 def test_settings_are_shown_without_the_key(local: LocalNumerai, tmp_path: Path):
     settings: Settings = settings_for(local.api_url, local.mcp_url, local.token, tmp_path)
     assert local.token.partition("$")[2] not in repr(settings)
+
+
+@pytest.mark.parametrize("size", [1, 4096, 4097, 100_000])
+def test_the_checksum_made_on_the_way_changes_with_every_byte(size: int) -> None:
+    content = bytearray(np.random.default_rng(size).bytes(size))
+    before = summed_up(bytes(content))
+    for place in {0, size // 2, size - 1}:
+        content[place] ^= 1
+        assert summed_up(bytes(content)) != before
+        content[place] ^= 1
+    assert summed_up(bytes(content)) == before

@@ -99,7 +99,7 @@ def _descent_workspace(tests: npt.NDArray[np.uint64], index: npt.NDArray[np.intp
     return {
         "bytes": tests.view(np.uint8).reshape(-1),
         "byte_of_row": np.arange(length) * (lanes // 8) + (lane >> 3)[:, None],
-        "bit_of_row": (lane & 7).astype(np.uint8)[:, None],
+        "bit_of_row": np.broadcast_to((1 << (lane & 7)).astype(np.uint8)[:, None], (lanes, length)).copy(),
         "address": np.empty_like(index),
         "bit": np.empty(index.shape, np.uint8),
         "step": np.empty(index.shape, np.uint16),
@@ -128,8 +128,8 @@ def _descend(
             of_tree.take(at, out=place, mode="wrap")
         np.add(address, workspace["byte_of_row"], out=address)
         workspace["bytes"].take(address, out=bit, mode="wrap")
-        np.right_shift(bit, workspace["bit_of_row"], out=bit)
-        np.bitwise_and(bit, 1, out=bit)
+        np.bitwise_and(bit, workspace["bit_of_row"], out=bit)
+        np.not_equal(bit, 0, out=bit.view(np.bool_))
         np.copyto(step, bit)
         np.left_shift(step, below, out=step)
         np.bitwise_or(number, step, out=number)

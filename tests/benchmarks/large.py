@@ -93,7 +93,7 @@ async def measure(trees: int, folder: Path) -> None:
     report = await run_in_container(RunRequest(pickle, live, live, output), IMAGE)
     print(
         f"in the container   {report.seconds:6.1f} s with Python's start and load, exit {report.exit_code}, "
-        f"{'predictions written' if report.predictions_csv else 'no predictions'}, peak {report.peak_memory_mb or 0:.0f} MB"
+        f"predictions {'written' if report.predictions_csv else 'missing'}, peak {report.peak_memory_mb or 0:.0f} MB"
     )
 
 

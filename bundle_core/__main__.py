@@ -19,6 +19,8 @@ from bundle_core import reports
 from bundle_core.errors import BundleError
 from bundle_core.typed_json import Mismatch, from_json
 
+PROGRESS = "progress: "
+"""Lines on stderr that begin with this say what is being done."""
 EXPECTED_FAILURE = 3
 WRONG_USE = 2
 
@@ -84,7 +86,7 @@ def _probe(request: reports.ProbeRequest) -> reports.ProbeReport:
 def _convert(request: reports.ConvertRequest) -> reports.ConvertReport:
     from bundle_core.conversion import convert
 
-    return convert(request)
+    return convert(request, lambda line: print(f"{PROGRESS}{line}", file=sys.stderr, flush=True))
 
 
 def _pack(request: reports.PackRequest) -> reports.PackReport:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,8 @@ class _Compared:
     """The sample's index; None for synthetic rows."""
 
 
-def convert(request: ConvertRequest) -> ConvertReport:
-    """Read the sources, compose them, compare their raw scores, and write the bundle file.
+def convert(request: ConvertRequest, tell: Callable[[str], None] = lambda _: None) -> ConvertReport:
+    """Read the sources, compose them, compare their raw scores, and write the bundle file; `tell` hears what is done.
 
     Raises PipelineInvalid, ModelRefused, BundleInvalid, DataInvalid or PackRefused; then nothing is written.
     """
@@ -50,13 +51,16 @@ def convert(request: ConvertRequest) -> ConvertReport:
     pipeline = _checked(request, base_dir)
     sample, warning = _sample(request, base_dir)
     _check_names(pipeline, sample)
+    tell("reading what was trained")
     made, sources = _read(request, pipeline, base_dir)
+    tell(f"comparing raw scores with {'the library' if request.reference is None else request.reference}")
     rows = _scored(made, sample, with_benchmarks=request.reference is None)
     reference = None if request.reference is None else base_dir / request.reference
     proof = _proof(made, sources, rows, reference)
     rank_added = _needs_rank(request, made, rows)
     if rank_added:
         made = replace(made, steps=replace(made.steps, rank=Rank()))
+    tell("writing the bundle")
     output = base_dir / request.output
     bundle_file.save(made, output)
     content = output.read_bytes()

@@ -154,7 +154,6 @@ async def _script(settings: Settings, script: str, venv: VenvReport, stage: Path
             scripting,
             report_type=ScriptReport,
             timeout_seconds=SCRIPT_SECONDS,
-            progress=progress,
         )
     except ChildTimeout as timeout:
         raise BundleFailure(
@@ -180,9 +179,7 @@ async def _check(
         bundle_path=convert.bundle_path if convert else None,
         features=request.features if isinstance(request.features, list) else None,
     )
-    check = await call(
-        venv.interpreter, "check", checking, report_type=CheckReport, timeout_seconds=CHECK_SECONDS, progress=progress
-    )
+    check = await call(venv.interpreter, "check", checking, report_type=CheckReport, timeout_seconds=CHECK_SECONDS)
     if check.failure is not None:
         raise BundleFailure(
             "The pickle was made, and fails when it runs; it was not kept.",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import bundle_core
+from bundle_core.__main__ import EXPECTED_FAILURE, PROGRESS
 from bundle_core.typed_json import Mismatch, from_json
 from server.errors import BundleFailure, ChildFailure, ChildTimeout, EnvironmentFailure
 from server.runners.child import ChildResult, child_environment, run_child
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Report = TypeVar("Report")
-PROGRESS = b"progress: "
-EXPECTED_FAILURE = 3
 
 
 async def call(
@@ -49,8 +48,8 @@ async def call(
 
     async def forward(output: bytes) -> None:
         for line in output.splitlines():
-            if line.startswith(PROGRESS):
-                await progress(line.removeprefix(PROGRESS).decode(errors="replace"))
+            if line.startswith(PROGRESS.encode()):
+                await progress(line.decode(errors="replace").removeprefix(PROGRESS))
 
     with private_folder() as stage:
         stage_bundle_core(stage)
@@ -109,6 +108,6 @@ def _answer(python: Path, command: str, result: ChildResult, timeout_seconds: fl
 
 def _last_lines(text: str, count: int = 6) -> str:
     """What a library said last; of a traceback the exception alone."""
-    lines = text.splitlines()
+    lines = [line for line in text.splitlines() if not line.startswith(PROGRESS)]
     traced = any(line.startswith("Traceback ") for line in lines)
     return "\n".join(lines[-1:] if traced else lines[-count:])

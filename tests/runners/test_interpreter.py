@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from bundle_core.reports import ConvertReport, ConvertRequest, ProbeReport, Prob
 from server.errors import BundleFailure, ChildFailure, EnvironmentFailure
 from server.runners.interpreter import call
 from tests.conftest import base_python
+
+DATA = Path(__file__).parents[1] / "data"
 
 
 def imposter(folder: Path, script: str) -> Path:
@@ -42,6 +45,26 @@ async def test_a_refusal_keeps_its_cause_evidence_and_next_step(tmp_path: Path) 
         await call(Path(sys.executable), "convert", request, report_type=ConvertReport, timeout_seconds=60)
     assert caught.value.cause
     assert caught.value.next_step
+
+
+async def test_a_conversion_says_what_it_is_doing_and_a_failure_does_not_repeat_it(tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    async def hear(line: str) -> None:
+        heard.append(line)
+
+    async def convert(model: str) -> ConvertReport:
+        request = ConvertRequest(output=str(tmp_path / "b.npz"), base_dir=str(tmp_path), model_path=model)
+        python = Path(sys.executable)
+        return await call(python, "convert", request, report_type=ConvertReport, timeout_seconds=60, progress=hear)
+
+    shutil.copy(DATA / "small_forest.txt", tmp_path)
+    await convert("small_forest.txt")
+    assert heard == ["reading what was trained", "comparing raw scores with the library", "writing the bundle"]
+    (tmp_path / "damaged.txt").write_text("no model at all")
+    with pytest.raises(BundleFailure) as caught:
+        await convert("damaged.txt")
+    assert "progress" not in caught.value.evidence
 
 
 async def test_neither_the_workspace_nor_the_environment_is_on_its_way(

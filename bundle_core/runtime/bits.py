@@ -16,9 +16,9 @@ _BUTTERFLY_MASKS = {1: 0x5555555555555555, 2: 0x3333333333333333, 4: 0x0F0F0F0F0
 def transpose_planes(planes: npt.NDArray[np.uint64], used: int, scratch: npt.NDArray[np.uint64]) -> None:
     """Transpose `lanes` bit planes in place, so that one small number a row comes of one bit a row and plane.
 
-    `planes` is (lanes, words) with lanes 4, 8 or 16; planes from `used` on are zero. Afterwards, seen as (lanes, M) of
+    `planes` is (lanes, words) with lanes 8 or 16; planes from `used` on are zero. Afterwards, seen as (lanes, M) of
     uint8 or uint16, the number of the row at bit l * lanes + p of the planes stands at [p, l]. This is the butterfly:
-    for distances 1, 2, 4, 8, swap in pairs of planes the bits that are on the wrong side. It is its own inverse.
+    for distances 1, 2, 4, 8, swap in pairs of planes the bits that are on the wrong side.
     """
     lanes, words = planes.shape
     occupied = used

@@ -65,9 +65,9 @@ def _pack_comparisons(
     # The columns that have a test of this rank are the first ones.
     sizes = [int(np.count_nonzero(count[many:] > rank)) for rank in range(int(count[many:].max(initial=0)))]
     starts = np.cumsum([0, *count[:many].tolist(), *sizes]).tolist()
-    at_once = min(len(column), max(1, BLOCK_BYTES // max(1, columns.shape[1] * (cuts.itemsize + 1))))
+    at_once = max(1, min(len(column), BLOCK_BYTES // max(1, columns.shape[1] * (cuts.itemsize + 1))))
     answers = np.zeros((max(at_once, min(64, int(count.max(initial=0)))), 64 * planes.shape[1]), np.bool_)
-    for begin in range(0, many, max(1, at_once)):
+    for begin in range(0, many, at_once):
         values = columns[column[begin : min(many, begin + at_once)]].astype(cuts.dtype, copy=False)
         missing = _missing(rules, values, planes.shape[1])
         for i, x in enumerate(values, begin):
@@ -75,7 +75,7 @@ def _pack_comparisons(
             _answer_column(x, cuts[some], answers, planes[some])
             for rule, masks in missing:
                 _correct(_follow(flags[some], rule), flags[some], masks[i - begin], planes[some])
-    for begin in range(0, len(column) - many, max(1, at_once)):
+    for begin in range(0, len(column) - many, at_once):
         values = columns[column[many + begin : many + begin + at_once]].astype(cuts.dtype, copy=False)
         missing = _missing(rules, values, planes.shape[1])
         for start, size in zip(starts[many:-1], sizes, strict=True):

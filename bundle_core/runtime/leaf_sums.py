@@ -56,9 +56,17 @@ def add_leaves(
     at_once = len(workspace["index"])
     for start in range(0, numbers.shape[1], at_once):
         some = numbers[:, start : start + at_once].transpose(1, 0, 2)
-        index = workspace["index"][: len(some)]
-        np.copyto(index, some)
-        add_indexed(workspace, index, leaves[start : start + len(some)], total)
+        of_trees = leaves[start : start + len(some)]
+        index, values = workspace["index"][: len(some)], workspace["values"][: len(some) + 1]
+        if total.size <= FEW_ROWS and of_trees.size <= 0xFFFF:
+            first = np.arange(0, of_trees.size, of_trees.shape[1], dtype=np.uint16)
+            np.copyto(index, some + first[:, None, None])
+            values[0] = total
+            of_trees.reshape(-1).take(index, out=values[1:], mode="wrap")
+            np.add.reduce(values, axis=0, out=total)
+        else:
+            np.copyto(index, some)
+            add_indexed(workspace, index, of_trees, total)
 
 
 def add_indexed(
@@ -67,17 +75,10 @@ def add_indexed(
     leaves: npt.NDArray[Any],
     total: npt.NDArray[Any],
 ) -> None:
-    """total += leaves[t][index[t]] one tree after the other: add.reduce over the first axis adds in its order.
-
-    The index is overwritten.
-    """
+    """total += leaves[t][index[t]] one tree after the other: add.reduce over the first axis adds in its order."""
     values = workspace["values"][: len(index) + 1]
     values[0] = total
-    # mode="wrap" spares numpy a check of the indices, which are in range.
-    if total.size <= FEW_ROWS:
-        np.add(index, np.arange(0, leaves.size, leaves.shape[1])[:, None, None], out=index)
-        leaves.reshape(-1).take(index, out=values[1:], mode="wrap")
-    else:
-        for of_tree, leaf, value in zip(leaves, index, values[1:], strict=True):
-            of_tree.take(leaf, out=value, mode="wrap")
+    for of_tree, leaf, value in zip(leaves, index, values[1:], strict=True):
+        # mode="wrap" spares numpy a check of the indices, which are in range.
+        of_tree.take(leaf, out=value, mode="wrap")
     np.add.reduce(values, axis=0, out=total)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bundle_core.runtime.leaf_sums import add_indexed, empty_planes, leaf_numbers, leaf_workspace
+from bundle_core.runtime.leaf_sums import add_indexed, add_leaves, empty_planes, leaf_numbers, leaf_workspace
 
 WALKED_LEVELS = 7
 MASK_WORDS = 104448
@@ -53,13 +53,15 @@ def sum_complete(
             some = np.s_[first : first + block]
             _walk_block(tests, top[:, some], walked, masks, planes[:walked, some])
         numbers = leaf_numbers(workspace, planes, walked)
+        if depth == walked:
+            add_leaves(workspace, numbers, leaves[start:stop], total)
+            continue
         for first in range(0, stop - start, at_once):
             some = numbers[:, first : first + at_once].transpose(1, 0, 2)
             index = workspace["index"][: len(some)]
             np.copyto(index, some)
             batch = np.s_[start + first : start + first + len(some)]
-            if depth > walked:
-                _descend(descent, byte_of_test.take(lowered["below"][batch]), walked, depth, index)
+            _descend(descent, byte_of_test.take(lowered["below"][batch]), walked, depth, index)
             add_indexed(workspace, index, leaves[batch], total)
 
 

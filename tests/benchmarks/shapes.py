@@ -1,6 +1,6 @@
 """Is any shape of model slower than its library? Ours against the library's own, from 50 trees and 1,000 rows on.
 
-Run: python tests/benchmarks/shapes.py [--rows 1000 6500] ["PART OF A LABEL" ...]. Both sides start from an array, the
+Run: python tests/benchmarks/shapes.py ["PART OF A LABEL" ...] [--rows 1000 6500]. Both sides start from an array, the
 library from one of the dtype and order that it likes best; one thread each, alternating in one process, and the best of
 their rounds counts. A ratio above 1 is marked, and then the command ends with status 1.
 """

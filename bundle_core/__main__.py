@@ -17,11 +17,9 @@ from typing import Any
 
 from bundle_core import reports
 from bundle_core.errors import BundleError
+from bundle_core.reports import EXPECTED_FAILURE, PROGRESS
 from bundle_core.typed_json import Mismatch, from_json
 
-PROGRESS = "progress: "
-"""Lines on stderr that begin with this say what is being done."""
-EXPECTED_FAILURE = 3
 WRONG_USE = 2
 
 

@@ -9,6 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+EXPECTED_FAILURE = 3
+"""The exit code of `python -m bundle_core` with a cause, evidence and next step on stdout."""
+PROGRESS = "progress: "
+"""Lines on its stderr that begin with this say what is being done."""
 LIVE_ROWS = 6500
 """About as many rows as one live era has; time and memory are measured at this size."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import bundle_core
-from bundle_core.__main__ import EXPECTED_FAILURE, PROGRESS
+from bundle_core.reports import EXPECTED_FAILURE, PROGRESS
 from bundle_core.typed_json import Mismatch, from_json
 from server.errors import BundleFailure, ChildFailure, ChildTimeout, EnvironmentFailure
 from server.runners.child import ChildResult, child_environment, run_child

@@ -90,7 +90,7 @@ def forest(kind: str) -> Callable[[np.ndarray, int, int], tuple[Any, Predict]]:
     def train(X: np.ndarray, trees: int, depth: int) -> tuple[Any, Predict]:
         from sklearn import ensemble
 
-        model = getattr(ensemble, kind)(trees, max_depth=depth or None, max_features=0.1)
+        model = getattr(ensemble, kind)(n_estimators=trees, max_depth=depth or None, max_features=0.1)
         model.fit(X.astype(np.float32), target(X))
         return model, lambda rows: model.predict(rows)
 

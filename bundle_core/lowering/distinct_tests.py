@@ -74,12 +74,12 @@ def lay_out(
     feature, cut, flags = distinct.feature[chosen], distinct.cut[chosen], distinct.flags[chosen]
     is_set = (flags & CATEGORICAL) != 0
     numeric, sets = np.flatnonzero(~is_set), np.flatnonzero(is_set)
-    columns, tests_of_column = np.unique(feature[numeric], return_counts=True)
+    columns, number, tests_of_column = np.unique(feature[numeric], return_inverse=True, return_counts=True)
     most_first = np.argsort(-tests_of_column, kind="stable")
     columns, tests_of_column = columns[most_first], tests_of_column[most_first]
     place = np.empty(len(columns), np.int64)
     place[most_first] = np.arange(len(columns))
-    column = place[np.searchsorted(np.sort(columns), feature[numeric])]
+    column = place[number]
     by_column = np.lexsort([flags[numeric], cut[numeric], column])
     numeric, column = numeric[by_column], column[by_column]
     rank = np.arange(len(numeric)) - np.repeat(np.cumsum(tests_of_column) - tests_of_column, tests_of_column)

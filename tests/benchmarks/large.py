@@ -21,7 +21,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 sys.path.insert(0, str(Path(__file__).parent))
-from predict import CHILD, ROWS, live_frame, numerai_rows
+from predict import CHILD, ROWS, live_frame, numerai_rows, repeated
 
 from server.runners.container import run_in_container
 from server.runners.types import DockerImage, RunRequest
@@ -53,17 +53,9 @@ def write_model(path: Path, trees: int) -> float:
     booster = lightgbm.train(
         {**settings, "feature_fraction": 0.1}, lightgbm.Dataset(X.astype(np.float32), y), TRAINED_TREES
     )
-    header, _, rest = booster.model_to_string().partition("\nTree=0")
-    body, _, end = ("Tree=0" + rest).partition("\nend of trees")
-    parts = [part.partition("\n")[2].rstrip() for part in body.split("Tree=")[1:]]
-    lines = [line for line in header.split("\n") if not line.startswith("tree_sizes")]
     with path.open("w") as out:
-        out.write("\n".join(lines) + "\ntree_sizes=")
-        out.write(" ".join(str(len(f"Tree={i}\n{parts[i % len(parts)]}\n\n\n")) for i in range(trees)) + "\n\n")
-        for i in range(trees):
-            out.write(f"Tree={i}\n{parts[i % len(parts)]}\n\n\n")
-        out.write("end of trees" + end)
-    return float(np.mean([int(part.partition("num_leaves=")[2].split()[0]) for part in parts]))
+        out.writelines(repeated(booster.model_to_string(), trees))
+    return float(np.mean([tree["num_leaves"] for tree in booster.dump_model()["tree_info"]]))
 
 
 async def measure(trees: int, folder: Path) -> None:

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ def lightgbm_forest(
     settings = {"learning_rate": 0.01, "feature_fraction": 0.1, "verbose": -1, **parameters}
     booster = lightgbm.train(settings, lightgbm.Dataset(X.astype(np.float32), y), trained or trees)
     if trained:
-        booster = lightgbm.Booster(model_str=repeated(booster.model_to_string(), trees))
+        booster = lightgbm.Booster(model_str="".join(repeated(booster.model_to_string(), trees)))
     return lightgbm_case(booster, numerai_rows(ROWS, features, 1)[0].astype(dtype))
 
 
@@ -97,15 +97,20 @@ def shipped_model() -> Case:
     return replace(case, names=names)
 
 
-def repeated(text: str, trees: int) -> str:
-    """The model text with its trees repeated until there are `trees`."""
+def repeated(text: str, trees: int) -> Iterator[str]:
+    """The model text piece by piece, its trees repeated until there are `trees`."""
     header, _, rest = text.partition("\nTree=0")
     body, _, end = ("Tree=0" + rest).partition("\nend of trees")
     parts = [part.partition("\n")[2].rstrip() for part in body.split("Tree=")[1:]]
-    chosen = [f"Tree={i}\n{parts[i % len(parts)]}\n\n\n" for i in range(trees)]
     lines = [line for line in header.split("\n") if not line.startswith("tree_sizes")]
-    sizes = "tree_sizes=" + " ".join(str(len(tree)) for tree in chosen)
-    return "\n".join([*lines, sizes, "", "".join(chosen) + "end of trees" + end])
+
+    def tree(i: int) -> str:
+        return f"Tree={i}\n{parts[i % len(parts)]}\n\n\n"
+
+    sizes = " ".join(str(len(tree(i))) for i in range(trees))
+    yield "\n".join([*lines, f"tree_sizes={sizes}", "", ""])
+    yield from map(tree, range(trees))
+    yield "end of trees" + end
 
 
 def continuous_lightgbm() -> Case:
@@ -198,10 +203,10 @@ def live_frame(X: np.ndarray, names: list[str]) -> pd.DataFrame:
     return frame
 
 
-def best_times(ours: Callable[[], Any], library: Callable[[], Any]) -> tuple[float, float]:
-    """Best CPU seconds of both, alternating for about ten seconds."""
+def best_times(ours: Callable[[], Any], library: Callable[[], Any], seconds: float = 10) -> tuple[float, float]:
+    """Best CPU seconds of both, alternating for about `seconds`."""
     times: tuple[list[float], list[float]] = ([], [])
-    deadline = time.perf_counter() + 10
+    deadline = time.perf_counter() + seconds
     while len(times[0]) < 3 or time.perf_counter() < deadline:
         for measured, function in zip(times, (ours, library), strict=True):
             begin = time.process_time()

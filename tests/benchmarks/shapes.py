@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,9 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parent))
+from predict import best_times
+
 import bundle_core
 from bundle_core.lowering import lower
 from bundle_core.runtime.evaluate import raw_scores
@@ -117,18 +119,6 @@ def shapes() -> Iterator[tuple[str, Callable[[], tuple[Any, Predict]], Callable[
         yield label, (lambda t=train, d=data, n=trees, k=depth: t(d(TRAINING_ROWS, 0), n, k)), data, liked
 
 
-def best_times(ours: Callable[[], Any], library: Callable[[], Any]) -> tuple[float, float]:
-    """Best CPU seconds of both, alternating."""
-    times: tuple[list[float], list[float]] = ([], [])
-    deadline = time.perf_counter() + SECONDS
-    while len(times[0]) < 3 or time.perf_counter() < deadline:
-        for measured, function in zip(times, (ours, library), strict=True):
-            begin = time.process_time()
-            function()
-            measured.append(time.process_time() - begin)
-    return min(times[0]), min(times[1])
-
-
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, nargs="+", default=[1000, 6500])
@@ -150,6 +140,7 @@ def main() -> int:
             ours, library = best_times(
                 lambda lowered=lowered, X=X: raw_scores(lowered, X),
                 lambda predict=predict, rows=for_library: predict(rows),
+                SECONDS,
             )
             slower += ours > library
             mark = " slower" if ours > library else ""

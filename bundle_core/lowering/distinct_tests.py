@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle_core.ir.tree_ensemble import CATEGORICAL, ZERO_IS_MISSING, TreeEnsemble
-from bundle_core.runtime.split_tests import FEW_TESTS
 
 CHUNK = 1 << 20
 """Splits looked at together: a forest of 30 million splits must not be sorted at once."""
@@ -79,12 +78,7 @@ def lay_out(
     columns, tests_of_column = columns[most_first], tests_of_column[most_first]
     place = np.empty(len(columns), np.int64)
     place[most_first] = np.arange(len(columns))
-    column = place[number]
-    by_column = np.lexsort([flags[numeric], cut[numeric], column])
-    numeric, column = numeric[by_column], column[by_column]
-    rank = np.arange(len(numeric)) - np.repeat(np.cumsum(tests_of_column) - tests_of_column, tests_of_column)
-    few = tests_of_column[column] <= FEW_TESTS
-    numeric = numeric[np.lexsort([np.where(few, column, rank), np.where(few, rank, column), few])]
+    numeric = numeric[np.lexsort([flags[numeric], cut[numeric], place[number]])]
     small = np.uint16 if max(distinct.feature.max(initial=0), len(feature)) <= 0xFFFF else np.int32
     tests = {
         "column": columns.astype(small),

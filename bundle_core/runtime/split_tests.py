@@ -1,11 +1,10 @@
 """The distinct split tests of a forest, answered for all rows at once: one bit plane "the row goes right" a test.
 
 `tests` is a dict of arrays. Comparisons, right if x > cut: "column" (U,), the columns of X that are compared, the most
-compared first; "tests_of_column" (U,); "cut" and "flags" (K1,) as in the IR. A column with more than FEW_TESTS has its
-tests one after the other, cuts rising; of the others the first test of each column comes first, then the second ones.
-So either way the tests answered together are neighbours. Sets: "set_column", "set_number" and "set_flags" (K2,),
-"set_start" (G+1,), "set_member", "category_rounding". Where many tests are equal for whole numbers: "whole", such a
-dict of those that differ, and "whole_plane" (1 + K1 + K2,).
+compared first; "tests_of_column" (U,); "cut" and "flags" (K1,) as in the IR, a column's tests side by side, their cuts
+rising. Sets: "set_column", "set_number" and "set_flags" (K2,), "set_start" (G+1,), "set_member", "category_rounding".
+Where many tests are equal for whole numbers: "whole", such a dict of those that differ, and "whole_plane"
+(1 + K1 + K2,).
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from bundle_core.runtime.bits import bit_planes, packed
 
 NAN_GOES_RIGHT, ZERO_COUNTS_AS_MISSING, SET_GOES_RIGHT = 1, 2, 8
 LIGHTGBM_ZERO = float(np.float32(1e-35))
-FEW_TESTS = 8
-"""Up to here a block of columns is compared with one cut each at a time, above a column with many of its cuts."""
 MOST_CUTS_COMPARED = 256
 """Up to here comparing a column with every cut is faster than sorting it."""
+MANY_ALIKE = 8
+"""So many columns with as many cuts each are compared without others, whose lines of cuts need to be filled up."""
 BLOCK_BYTES = 600_000
 """What is compared together, with the answers: it stays in a usual second level cache."""
 
@@ -59,47 +58,54 @@ def _pack_comparisons(
 ) -> None:
     """Fill planes (K1, W), some columns at a time."""
     cuts = _cuts_to_compare(tests["cut"], columns.dtype, input_dtype)
-    flags, count = tests["flags"], tests["tests_of_column"]
+    flags, count = tests["flags"], tests["tests_of_column"].astype(np.intp)
     rules = _missing_rules(flags, columns.dtype)
-    many = int(np.count_nonzero(count > FEW_TESTS))
-    # The columns that have a test of this rank are the first ones.
-    sizes = [int(np.count_nonzero(count[many:] > rank)) for rank in range(int(count[many:].max(initial=0)))]
-    starts = np.cumsum([0, *count[:many].tolist(), *sizes]).tolist()
-    at_once = max(1, min(len(column), BLOCK_BYTES // max(1, columns.shape[1] * (cuts.itemsize + 1))))
-    answers = np.zeros((max(at_once, min(64, int(count.max(initial=0)))), 64 * planes.shape[1]), np.bool_)
-    for begin in range(0, many, at_once):
-        values = columns[column[begin : min(many, begin + at_once)]].astype(cuts.dtype, copy=False)
-        missing = _missing(rules, values, planes.shape[1])
-        for i, x in enumerate(values, begin):
-            some = np.s_[starts[i] : starts[i + 1]]
-            _answer_column(x, cuts[some], answers, planes[some])
-            for rule, masks in missing:
-                _correct(_follow(flags[some], rule), flags[some], masks[i - begin], planes[some])
-    for begin in range(0, len(column) - many, at_once):
-        values = columns[column[many + begin : many + begin + at_once]].astype(cuts.dtype, copy=False)
-        missing = _missing(rules, values, planes.shape[1])
-        for start, size in zip(starts[many:-1], sizes, strict=True):
-            compared = min(size - begin, at_once)
-            if compared <= 0:
-                break
-            some = np.s_[start + begin : start + begin + compared]
-            np.greater(values[:compared], cuts[some, None], out=answers[:compared, : values.shape[1]])
-            planes[some] = packed(answers[:compared])
-            for rule, masks in missing:
-                _correct(_follow(flags[some], rule), flags[some], masks[:compared], planes[some])
+    starts = np.concatenate([[0], np.cumsum(count)]).tolist()
+    last_alike = np.searchsorted(-count, -count, side="right").tolist()
+    padded = 64 * planes.shape[1]
+    answers = np.zeros((max(1, BLOCK_BYTES // padded), padded), np.bool_)
+    begin = 0
+    while begin < len(column):
+        most = starts[begin + 1] - starts[begin]
+        at_once = 1 if most > MOST_CUTS_COMPARED else max(1, BLOCK_BYTES // (padded * (cuts.itemsize + most)))
+        end = min(begin + at_once, len(column) if last_alike[begin] - begin < MANY_ALIKE else last_alike[begin])
+        some = slice(starts[begin], starts[end])
+        values = columns[column[begin:end]].astype(cuts.dtype, copy=False)
+        if most > MOST_CUTS_COMPARED:
+            _answer_by_sorting(values[0], cuts[some], planes[some])
+        else:
+            _answer_by_comparing(values, cuts[some], count[begin:end], answers, planes[some])
+        for rule, masks in _missing(rules, values, planes.shape[1]):
+            _correct(_follow(flags[some], rule), flags[some], masks.repeat(count[begin:end], axis=0), planes[some])
+        begin = end
 
 
-def _answer_column(
-    x: npt.NDArray[Any], cuts: npt.NDArray[Any], answers: npt.NDArray[np.bool_], planes: npt.NDArray[np.uint64]
+def _answer_by_comparing(
+    values: npt.NDArray[Any],
+    cuts: npt.NDArray[Any],
+    count: npt.NDArray[np.intp],
+    answers: npt.NDArray[np.bool_],
+    planes: npt.NDArray[np.uint64],
 ) -> None:
-    """Fill planes (k, W): x (n,) > cuts (k,), which rise; answers (any, 64 W) is False where there are no rows."""
-    if len(cuts) > MOST_CUTS_COMPARED:
-        _answer_by_sorting(x, cuts, planes)
-        return
-    for first in range(0, len(cuts), len(answers)):
-        some = cuts[first : first + len(answers), None]
-        np.greater(x, some, out=answers[: len(some), : len(x)])
-        planes[first : first + len(some)] = packed(answers[: len(some)])
+    """Fill planes (K, W): every row i of values (B, n) > its count[i] of the cuts (K,); the first row has the most.
+
+    answers (any, 64 W), to work in, is False where there are no rows.
+    """
+    has_cut = None
+    if count[-1] == count[0]:
+        table = cuts.reshape(len(values), -1)
+    else:
+        has_cut = np.arange(count[0]) < count[:, None]
+        table = np.zeros(has_cut.shape, cuts.dtype)
+        table[has_cut] = cuts
+    # All cuts at once, but for a single column of very many.
+    at_once = max(1, len(answers) // len(values))
+    for first in range(0, count[0], at_once):
+        some = table[:, first : first + at_once]
+        found = answers[: some.size]
+        np.greater(values[:, None], some[:, :, None], out=found.reshape(*some.shape, -1)[:, :, : values.shape[1]])
+        words = packed(found)
+        planes[first : first + some.size] = words if has_cut is None else words[has_cut.reshape(-1)]
 
 
 def _answer_by_sorting(x: npt.NDArray[Any], cuts: npt.NDArray[Any], planes: npt.NDArray[np.uint64]) -> None:

@@ -1,4 +1,8 @@
-"""Layout of the complete kernel: every tree padded to a complete one of the forest's depth."""
+"""Layouts of the complete kernel: every tree padded to a complete one of the forest's depth.
+
+The children of node j of level k are j and j + 2**k of level k + 1. A branch that ends early goes on with tests that
+send all left, so its leaf keeps the number that it has then.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bundle_core.ir.tree_ensemble import TreeEnsemble
-from bundle_core.runtime.trees_complete import WALKED_LEVELS
+from bundle_core.ir.tree_ensemble import NAN_RIGHT, TreeEnsemble
+from bundle_core.lowering.distinct_tests import DistinctTests, lay_out, narrow
 
+WALKED_LEVELS = 7
+"""Levels that are walked where the levels below them look up their answers in planes too."""
+WALKED_BEFORE_VALUES = 5
+"""Levels that are walked where below them values are compared."""
 TREES_AT_ONCE = 1024
 """Trees laid out together: bounds the memory of the frontier."""
 
@@ -18,20 +26,52 @@ def lower_complete(model: TreeEnsemble, plane_of_split: npt.NDArray[Any], depth:
     """ "depth" d, "nodes" (2**w - 1, T) and "below" (T, 2**d - 2**w) of plane_of_split's dtype, "leaves" (T, 2**d).
 
     The first w levels are walked, all trees together; those below are ordered by tree. Leaves have the sum dtype.
-
-    Level k has its nodes from 2**k - 1 on; the children of its node j are j and j + 2**k of level k + 1. A branch
-    that ends early goes on with tests that send all left, so its leaf keeps the number that it has then.
     """
-    nodes = np.zeros(((1 << depth) - 1, model.n_trees), plane_of_split.dtype)
-    leaves = np.zeros((model.n_trees, 1 << depth), model.sum_dtype)
-    for start in range(0, model.n_trees, TREES_AT_ONCE):
-        _lay_out(model, plane_of_split, start, min(model.n_trees, start + TREES_AT_ONCE), nodes, leaves)
+    nodes, leaves = _laid_out(model, plane_of_split, depth)
     level_tests = _one_test_a_level(nodes, depth)
     if level_tests is not None:
         return {"kernel": "oblivious", "depth": depth, "level_tests": level_tests, "leaves": leaves}
     walked = (1 << min(depth, WALKED_LEVELS)) - 1
     below = np.ascontiguousarray(nodes[walked:].T)
     return {"kernel": "complete", "depth": depth, "nodes": nodes[:walked].copy(), "below": below, "leaves": leaves}
+
+
+def lower_hybrid(model: TreeEnsemble, distinct: DistinctTests, depth: int) -> dict[str, Any]:
+    """As above with "tests", those of the walked levels, and what the nodes below compare instead of "below".
+
+    "below_feature", "below_cut" and "below_nan_right" (T, 2**d - 2**w). All tests are comparisons.
+    """
+    nodes, leaves = _laid_out(model, distinct.of_split + distinct.of_split.dtype.type(1), depth)
+    walked = (1 << WALKED_BEFORE_VALUES) - 1
+    used = np.unique(nodes[:walked])
+    tests, order = lay_out(model, distinct, used[used > 0].astype(np.intp) - 1)
+    plane = np.zeros(1 + len(distinct.flags), nodes.dtype)
+    plane[1 + order] = np.arange(1, 1 + len(order))
+    below = nodes[walked:].T
+    # Number 0 is no test and sends all left.
+    feature, flags = np.append(0, distinct.feature), np.append(0, distinct.flags)
+    cut = narrow(np.append(np.inf, distinct.cut))
+    return {
+        "kernel": "complete",
+        "depth": depth,
+        "tests": tests,
+        "nodes": plane[nodes[:walked]],
+        "below_feature": feature.astype(tests["column"].dtype)[below],
+        "below_cut": cut[below],
+        "below_nan_right": ((flags & NAN_RIGHT) != 0)[below],
+        "leaves": leaves,
+    }
+
+
+def _laid_out(
+    model: TreeEnsemble, number_of_split: npt.NDArray[Any], depth: int
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """(nodes (2**depth - 1, T), leaves (T, 2**depth)): each split's number at its place, 0 where there is none."""
+    nodes = np.zeros(((1 << depth) - 1, model.n_trees), number_of_split.dtype)
+    leaves = np.zeros((model.n_trees, 1 << depth), model.sum_dtype)
+    for start in range(0, model.n_trees, TREES_AT_ONCE):
+        _lay_out(model, number_of_split, start, min(model.n_trees, start + TREES_AT_ONCE), nodes, leaves)
+    return nodes, leaves
 
 
 def _one_test_a_level(nodes: npt.NDArray[Any], depth: int) -> npt.NDArray[Any] | None:

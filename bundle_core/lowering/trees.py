@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from bundle_core.ir.tree_ensemble import TreeEnsemble
 from bundle_core.lowering.choice import choose_kernel, depths
-from bundle_core.lowering.complete import lower_complete
+from bundle_core.lowering.complete import lower_complete, lower_hybrid
 from bundle_core.lowering.distinct_tests import DistinctTests, for_whole_numbers, intern_tests, lay_out
 from bundle_core.lowering.gather import lower_gather
 from bundle_core.lowering.leafwise import lower_leafwise
@@ -35,10 +35,14 @@ def lower_trees(model: TreeEnsemble) -> dict[str, Any]:
     if kernel == "gather":
         lowered.update(lower_gather(model, distinct))
         return lowered
+    deepest = max(1, int(depths(model).max(initial=0)))
+    if kernel == "hybrid":
+        lowered.update(lower_hybrid(model, distinct, deepest))
+        return lowered
     lowered["tests"], plane = _planes(model, distinct)
     plane_of_split = plane[distinct.of_split]
     if kernel == "complete":
-        lowered.update(lower_complete(model, plane_of_split, max(1, int(depths(model).max(initial=0)))))
+        lowered.update(lower_complete(model, plane_of_split, deepest))
     else:
         lowered.update(lower_leafwise(model, plane_of_split))
     return lowered

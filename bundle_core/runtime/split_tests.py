@@ -219,6 +219,8 @@ def _cuts_to_compare(cut: npt.NDArray[Any], dtype: np.dtype[Any], input_dtype: s
 
 def rounded_down(cut: npt.NDArray[Any], dtype: type[np.floating[Any]]) -> npt.NDArray[Any]:
     """The cuts in `dtype`, never above: for x of that dtype, x > cut and x > rounded cut are the same."""
+    if cut.dtype == dtype:
+        return cut
     if dtype != np.float32:
         return cut.astype(np.float64)
     with np.errstate(over="ignore"):

@@ -42,18 +42,20 @@ def _rows_at_once(lowered: dict[str, Any], X: npt.NDArray[Any]) -> int:
         columns = X.shape[1] + len(special["flags"]) + len(special["set_flags"])
         bits = max(bits, 8 * columns * max(4, X.itemsize))
     else:
-        bits = max(bits, len(lowered["tests"]["flags"]) + len(lowered["tests"]["set_flags"]))
+        compared = 8 * lowered["n_features"] * max(4, X.itemsize) if "below_cut" in lowered else 0
+        bits = max(bits, compared, len(lowered["tests"]["flags"]) + len(lowered["tests"]["set_flags"]))
     return max(64, min(ROWS_AT_ONCE, 8 * BYTES_AT_ONCE // max(1, bits) // 64 * 64))
 
 
 def _chunk_scores(lowered: dict[str, Any], X: npt.NDArray[Any], positions: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
     if lowered["kernel"] == "gather":
         return gather_scores(lowered, X)
-    planes, plane_of_test = pack_tests(lowered["tests"], by_column(X), positions, lowered["input_dtype"])
+    columns = by_column(X)
+    planes, plane_of_test = pack_tests(lowered["tests"], columns, positions, lowered["input_dtype"])
     lanes = 8 if lowered["depth"] <= 8 else 16
     total = np.full((lanes, planes.shape[1] * 64 // lanes), lowered["start"], lowered["sum_dtype"])
     if lowered["kernel"] == "complete":
-        sum_complete(lowered, planes, plane_of_test, total)
+        sum_complete(lowered, planes, plane_of_test, columns, positions, total)
     elif lowered["kernel"] == "oblivious":
         sum_oblivious(lowered, planes, plane_of_test, total)
     else:

@@ -69,7 +69,7 @@ def random_rows(rng: np.random.Generator, rows: int, model: TreeEnsemble) -> np.
     return np.where(rng.random(X.shape) < 0.4, rng.choice(odd, X.shape), X)
 
 
-@pytest.mark.parametrize("kernel", ["complete", "leafwise", "gather"])
+@pytest.mark.parametrize("kernel", ["complete", "hybrid", "leafwise", "gather"])
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 2**31),
@@ -84,11 +84,11 @@ def test_every_kernel_adds_the_leaves_that_the_rows_reach(
     rng = np.random.default_rng(seed)
     arithmetic = {"sum_dtype": sums, "start": 0.5, "divisor": 3.0, "scale": 1.25, "bias": -1.0}
     model = random_forest(rng, 11, leaves, cuts, **arithmetic)
-    if kernel == "complete" and depths(model).max() > 10:
+    if kernel in ("complete", "hybrid") and depths(model).max() > 10:
         return
     X = random_rows(rng, rows, model)
     lowered = lowered_for(kernel, model)
-    assert lowered["kernel"] in (kernel, "oblivious")
+    assert lowered["kernel"] in (kernel, "oblivious") or "below_cut" in lowered
     assert np.array_equal(raw_scores(lowered, X), walked(model, X))
 
 
@@ -99,7 +99,7 @@ def lowered_for(kernel: str, model: TreeEnsemble) -> dict[str, Any]:
         return lower(model)
 
 
-@pytest.mark.parametrize("kernel", ["complete", "leafwise", "gather"])
+@pytest.mark.parametrize("kernel", ["complete", "hybrid", "leafwise", "gather"])
 @pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int16", "uint16", "int64"])
 def test_whole_numbers_are_compared_with_thresholds_between_them(kernel: str, dtype: str) -> None:
     rng = np.random.default_rng(5)
@@ -108,7 +108,7 @@ def test_whole_numbers_are_compared_with_thresholds_between_them(kernel: str, dt
 
     lowered = lowered_for(kernel, model)
 
-    assert kernel == "gather" or len(lowered["tests"]["whole"]["cut"]) < len(lowered["tests"]["cut"])
+    assert kernel in ("hybrid", "gather") or len(lowered["tests"]["whole"]["cut"]) < len(lowered["tests"]["cut"])
     assert np.array_equal(raw_scores(lowered, X), walked(model, X))
 
 
@@ -156,10 +156,10 @@ def chain(rng: np.random.Generator, leaves: int) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("kernel", ["complete", "leafwise", "gather"])
+@pytest.mark.parametrize("kernel", ["complete", "hybrid", "leafwise", "gather"])
 def test_a_chunk_boundary_changes_nothing(kernel: str) -> None:
     rng = np.random.default_rng(1)
-    model = random_forest(rng, 60, 20 if kernel != "complete" else 8, 40)
+    model = random_forest(rng, 60, 20 if kernel in ("leafwise", "gather") else 8, 40)
     X = random_rows(rng, 100_000, model)
     lowered = lowered_for(kernel, model)
     some = np.r_[0:70, 6500:6560, 99_990:100_000]

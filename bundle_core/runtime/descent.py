@@ -12,12 +12,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bundle_core.runtime.split_tests import comparison_dtype, rounded_down
+from bundle_core.runtime.leaf_sums import fetch
+from bundle_core.runtime.split_tests import dtype_to_compare, rounded_down
 
-Ask = Callable[[slice, npt.NDArray[np.intp], npt.NDArray[np.bool_]], None]
-"""(nodes, index, right): right becomes the answer of the nodes' test number `index`, both (trees, lanes, length)."""
+Ask = Callable[[int, npt.NDArray[np.intp], npt.NDArray[np.bool_]], None]
+"""(level, index, right): `right` becomes the answers of the nodes at `index` of this level of some trees.
+
+index and right are (trees, lanes, length); node j of the t-th of these trees has the index t * 2**depth + j.
+"""
 AskTrees = Callable[[slice], Ask]
-"""The question for some of the trees."""
+"""The question for some trees."""
 
 
 def by_plane(
@@ -36,13 +40,13 @@ def by_plane(
     addresses, found = np.empty(shape, np.intp), np.empty(shape, np.uint8)
 
     def of_trees(trees: slice) -> Ask:
-        first_byte = byte_of_test.take(lowered["below"][trees])
+        first_byte = _by_index(byte_of_test.take(lowered["below"][trees]), lowered["depth"])
 
-        def ask(nodes: slice, index: npt.NDArray[np.intp], right: npt.NDArray[np.bool_]) -> None:
+        def ask(level: int, index: npt.NDArray[np.intp], right: npt.NDArray[np.bool_]) -> None:
             address, byte = addresses[: len(index)], found[: len(index)]
-            _fetch(first_byte[:, nodes], index, address)
+            fetch(first_byte[1 << level :], index, address)
             np.add(address, byte_of_row, out=address)
-            every_byte.take(address, out=byte, mode="wrap")
+            fetch(every_byte, address, byte)
             np.bitwise_and(byte, bit_of_row, out=byte)
             np.not_equal(byte, 0, out=right)
 
@@ -59,53 +63,56 @@ def by_value(
     lowered["below_feature"] and the others are (T, nodes); `shape` is that of the largest index.
     """
     _, lanes, length = shape
-    rows = columns.shape[1]
-    dtype = comparison_dtype(columns.dtype, lowered["input_dtype"])
-    if columns.dtype != dtype or not columns.flags.c_contiguous:
-        columns, positions = columns[positions].astype(dtype), np.arange(len(positions))
-    values, first = columns.reshape(-1), positions * rows
-    # The rows that fill up the last word go the way of the last row.
-    row = np.minimum(np.arange(length) * lanes + np.arange(lanes)[:, None], rows - 1)
+    dtype = dtype_to_compare(lowered["below_cut"], columns.dtype, lowered["input_dtype"])
+    values = _in_lanes(columns[positions].astype(dtype, copy=False), lanes, length)
+    first, row = np.arange(len(values)) * (lanes * length), np.arange(lanes * length).reshape(lanes, length)
     places, found, compared = np.empty(shape, np.intp), np.empty(shape, dtype), np.empty(shape, dtype)
-    nan_right = lowered["below_nan_right"] if np.isnan(values).any() else np.zeros(0, np.bool_)
+    has_nan = dtype.kind == "f" and bool(lowered["below_nan_right"].any()) and bool(np.isnan(values).any())
 
     def of_trees(trees: slice) -> Ask:
-        first_of_node = first.take(lowered["below_feature"][trees])
-        cut_of_node = rounded_down(lowered["below_cut"][trees], dtype)
+        first_of_node = _by_index(first.take(lowered["below_feature"][trees]), lowered["depth"])
+        cut_of_node = _by_index(rounded_down(lowered["below_cut"][trees], dtype), lowered["depth"])
+        nan_right = _by_index(lowered["below_nan_right"][trees], lowered["depth"])
 
-        def ask(nodes: slice, index: npt.NDArray[np.intp], right: npt.NDArray[np.bool_]) -> None:
+        def ask(level: int, index: npt.NDArray[np.intp], right: npt.NDArray[np.bool_]) -> None:
             place, x, cut = places[: len(index)], found[: len(index)], compared[: len(index)]
-            _fetch(first_of_node[:, nodes], index, place)
+            fetch(first_of_node[1 << level :], index, place)
             np.add(place, row, out=place)
-            values.take(place, out=x, mode="wrap")
-            _fetch(cut_of_node[:, nodes], index, cut)
+            fetch(values, place, x)
+            fetch(cut_of_node[1 << level :], index, cut)
             np.greater(x, cut, out=right)
-            if nan_right.size:
-                to_right = np.empty(right.shape, np.bool_)
-                _fetch(nan_right[trees, nodes], index, to_right)
-                np.logical_or(right, to_right & np.isnan(x), out=right)
+            if has_nan:
+                right |= np.isnan(x) & nan_right[1 << level :].take(index)
 
         return ask
 
     return of_trees
 
 
+def _by_index(below: npt.NDArray[Any], depth: int) -> npt.NDArray[Any]:
+    """(trees, 2**depth - 2**walked) -> (trees * 2**depth,): each tree's nodes of level k from 2**k on."""
+    table = np.zeros((len(below), 1 << depth), below.dtype)
+    table[:, (1 << depth) - below.shape[1] :] = below
+    return table.reshape(-1)
+
+
+def _in_lanes(values: npt.NDArray[Any], lanes: int, length: int) -> npt.NDArray[Any]:
+    """(F, n) -> (F, lanes, length) in the order of the leaf numbers, so that neighbours are compared."""
+    in_lanes = np.empty((len(values), lanes, length), values.dtype)
+    full, rest = divmod(values.shape[1], lanes)
+    in_lanes[:, :, :full] = values[:, : full * lanes].reshape(len(values), full, lanes).transpose(0, 2, 1)
+    in_lanes[:, :, full:] = 0
+    in_lanes[:, :rest, full : full + 1] = values[:, full * lanes :, None]
+    return in_lanes
+
+
 def descend(ask: Ask, level: int, depth: int, index: npt.NDArray[np.intp]) -> None:
-    """index (trees, lanes, length): the numbers of nodes in `level` become those of leaves, in place."""
-    number, step = np.empty(index.shape, np.uint16), np.empty(index.shape, np.uint16)
+    """index (trees, lanes, length): those of nodes in `level` become those of leaves, in place; they fit two bytes."""
+    number, step = index.astype(np.uint16), np.empty(index.shape, np.uint16)
     right = np.empty(index.shape, np.bool_)
-    np.copyto(number, index, casting="unsafe")
     for below in range(level, depth):
-        first = (1 << below) - (1 << level)
-        ask(np.s_[first : first + (1 << below)], index, right)
+        ask(below, index, right)
         np.copyto(step, right)
         np.left_shift(step, below, out=step)
         np.bitwise_or(number, step, out=number)
         np.copyto(index, number)
-
-
-def _fetch(of_trees: npt.NDArray[Any], index: npt.NDArray[np.intp], out: npt.NDArray[Any]) -> None:
-    """out[t] = of_trees[t][index[t]]"""
-    for of_tree, at, place in zip(of_trees, index, out, strict=True):
-        # mode="wrap" spares numpy a check of the indices, which are in range.
-        of_tree.take(at, out=place, mode="wrap")

@@ -12,6 +12,8 @@ from bundle_core.runtime.bits import transpose_planes
 TREES_AT_ONCE = 8
 """Trees of 6,528 rows whose leaf values are fetched before they are added; of fewer rows, more trees."""
 MOST_TREES_AT_ONCE = 64
+MOST_LEAVES = 1 << 16
+"""Of the trees whose leaves are numbered together: the numbers take two bytes."""
 FEW_ROWS = 2048
 """Up to here the leaf values of several trees are fetched by one call of numpy."""
 
@@ -57,16 +59,23 @@ def add_leaves(
     for start in range(0, numbers.shape[1], at_once):
         some = numbers[:, start : start + at_once].transpose(1, 0, 2)
         of_trees = leaves[start : start + len(some)]
+        if total.size <= FEW_ROWS and of_trees.size <= MOST_LEAVES:
+            add_indexed(workspace, numbered(workspace, some, of_trees.shape[1]), of_trees, total)
+            continue
         index, values = workspace["index"][: len(some)], workspace["values"][: len(some) + 1]
-        if total.size <= FEW_ROWS and of_trees.size <= 0xFFFF:
-            first = np.arange(0, of_trees.size, of_trees.shape[1], dtype=np.uint16)
-            np.copyto(index, some + first[:, None, None])
-            values[0] = total
-            of_trees.reshape(-1).take(index, out=values[1:], mode="wrap")
-            np.add.reduce(values, axis=0, out=total)
-        else:
-            np.copyto(index, some)
-            add_indexed(workspace, index, of_trees, total)
+        np.copyto(index, some)
+        values[0] = total
+        for of_tree, leaf, value in zip(of_trees, index, values[1:], strict=True):
+            fetch(of_tree, leaf, value)
+        np.add.reduce(values, axis=0, out=total)
+
+
+def numbered(workspace: dict[str, Any], numbers: npt.NDArray[Any], size: int) -> npt.NDArray[np.intp]:
+    """(trees, lanes, length) The numbers within trees of `size` as numbers in all of these, at most MOST_LEAVES."""
+    index = workspace["index"][: len(numbers)]
+    first = np.arange(0, len(numbers) * size, size, dtype=np.uint16)
+    np.copyto(index, numbers + first[:, None, None])
+    return index
 
 
 def add_indexed(
@@ -75,10 +84,14 @@ def add_indexed(
     leaves: npt.NDArray[Any],
     total: npt.NDArray[Any],
 ) -> None:
-    """total += leaves[t][index[t]] one tree after the other: add.reduce over the first axis adds in its order."""
+    """total += leaves.flat[index[t]] one tree after the other: add.reduce over the first axis adds in its order."""
     values = workspace["values"][: len(index) + 1]
     values[0] = total
-    for of_tree, leaf, value in zip(leaves, index, values[1:], strict=True):
-        # mode="wrap" spares numpy a check of the indices, which are in range.
-        of_tree.take(leaf, out=value, mode="wrap")
+    fetch(leaves, index, values[1:])
     np.add.reduce(values, axis=0, out=total)
+
+
+def fetch(table: npt.NDArray[Any], index: npt.NDArray[np.intp], out: npt.NDArray[Any]) -> None:
+    """out becomes table.flat[index]."""
+    # mode="wrap" spares numpy a check of the indices, which are in range.
+    table.reshape(-1).take(index, out=out, mode="wrap")

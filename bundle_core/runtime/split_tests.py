@@ -57,7 +57,7 @@ def _pack_comparisons(
     planes: npt.NDArray[np.uint64],
 ) -> None:
     """Fill planes (K1, W), some columns at a time."""
-    cuts = _cuts_to_compare(tests["cut"], columns.dtype, input_dtype)
+    cuts = rounded_down(tests["cut"], dtype_to_compare(tests["cut"], columns.dtype, input_dtype))
     flags, count = tests["flags"], tests["tests_of_column"].astype(np.intp)
     rules = _missing_rules(flags, columns.dtype)
     starts = np.concatenate([[0], np.cumsum(count)]).tolist()
@@ -207,20 +207,21 @@ def comparison_dtype(dtype: np.dtype[Any], input_dtype: str) -> type[np.floating
     return np.float64
 
 
-def _cuts_to_compare(cut: npt.NDArray[Any], dtype: np.dtype[Any], input_dtype: str) -> npt.NDArray[Any]:
-    """The cuts in the dtype in which values of `dtype` are compared with them."""
-    if dtype.kind in "iu" and dtype.itemsize == 1:
-        limits = np.iinfo(dtype)
-        # Below the lowest value there is no number to compare with, but then no test of whole numbers is needed.
-        if not len(cut) or cut.min() >= limits.min:
-            return np.minimum(np.floor(cut), limits.max).astype(dtype)
-    return rounded_down(cut, comparison_dtype(dtype, input_dtype))
+def dtype_to_compare(cut: npt.NDArray[Any], dtype: np.dtype[Any], input_dtype: str) -> np.dtype[Any]:
+    """The dtype in which values of `dtype` are compared with these cuts: single bytes as they are."""
+    # A cut below the lowest value has no number to compare with, but then no test of whole numbers is needed.
+    if dtype.kind in "iu" and dtype.itemsize == 1 and cut.min(initial=0) >= np.iinfo(dtype).min:
+        return dtype
+    return np.dtype(comparison_dtype(dtype, input_dtype))
 
 
-def rounded_down(cut: npt.NDArray[Any], dtype: type[np.floating[Any]]) -> npt.NDArray[Any]:
+def rounded_down(cut: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """The cuts in `dtype`, never above: for x of that dtype, x > cut and x > rounded cut are the same."""
+    dtype = np.dtype(dtype)
     if cut.dtype == dtype:
         return cut
+    if dtype.kind in "iu":
+        return np.minimum(np.floor(cut), np.iinfo(dtype).max).astype(dtype)
     if dtype != np.float32:
         return cut.astype(np.float64)
     with np.errstate(over="ignore"):

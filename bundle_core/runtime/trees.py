@@ -52,7 +52,8 @@ def _chunk_scores(lowered: dict[str, Any], X: npt.NDArray[Any], positions: npt.N
         return gather_scores(lowered, X)
     columns = by_column(X)
     planes, plane_of_test = pack_tests(lowered["tests"], columns, positions, lowered["input_dtype"])
-    lanes = 8 if lowered["depth"] <= 8 else 16
+    # The complete kernel walks fewer levels than its trees may have.
+    lanes = 8 if lowered["kernel"] == "complete" or lowered["depth"] <= 8 else 16
     total = np.full((lanes, planes.shape[1] * 64 // lanes), lowered["start"], lowered["sum_dtype"])
     if lowered["kernel"] == "complete":
         sum_complete(lowered, planes, plane_of_test, columns, positions, total)

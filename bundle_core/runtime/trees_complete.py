@@ -17,7 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle_core.runtime.descent import by_plane, by_value, descend
-from bundle_core.runtime.leaf_sums import add_indexed, add_leaves, empty_planes, leaf_numbers, leaf_workspace
+from bundle_core.runtime.leaf_sums import (
+    MOST_LEAVES,
+    add_indexed,
+    add_leaves,
+    empty_planes,
+    leaf_numbers,
+    leaf_workspace,
+    numbered,
+)
 
 MASK_WORDS = 104448
 """Masks of the trees that are walked together, in words: 816 KB, under half of a usual second level cache."""
@@ -43,9 +51,10 @@ def sum_complete(
     words, trees = tests.shape[1], nodes.shape[1]
     block = max(1, min(trees, MASK_WORDS // (words << walked)))
     several = block * BLOCKS_AT_ONCE
-    workspace = leaf_workspace(words, depth, min(several, trees), total.dtype)
+    workspace = leaf_workspace(words, walked, min(several, trees), total.dtype)
     masks = np.empty((2, block * words << max(0, walked - 1)), np.uint64)
-    shape = workspace["index"].shape
+    at_once = min(len(workspace["index"]), MOST_LEAVES >> depth)
+    shape = (at_once, *workspace["index"].shape[1:])
     if depth == walked:
         ask_trees = None
     elif "below" in lowered:
@@ -63,11 +72,10 @@ def sum_complete(
         if ask_trees is None:
             add_leaves(workspace, numbers, leaves[start:stop], total)
             continue
-        for first in range(0, stop - start, shape[0]):
-            some = numbers[:, first : first + shape[0]].transpose(1, 0, 2)
-            index = workspace["index"][: len(some)]
-            np.copyto(index, some)
+        for first in range(0, stop - start, at_once):
+            some = numbers[:, first : first + at_once].transpose(1, 0, 2)
             batch = np.s_[start + first : start + first + len(some)]
+            index = numbered(workspace, some, 1 << depth)
             descend(ask_trees(batch), walked, depth, index)
             add_indexed(workspace, index, leaves[batch], total)
 

@@ -37,7 +37,7 @@ def choose_kernel(model: TreeEnsemble, n_tests: int) -> str:
     # Many planes fall out of the second level cache.
     plane = 0.5 if n_tests < MANY_TESTS else 0.7
     planes = plane * n_tests / model.n_trees
-    times = {"gather": 100 + 28 * float(depth.mean())}
+    times = {"gather": 70 + 20 * float(depth.mean())}
     if deepest <= MOST_COMPLETE_LEVELS:
         walked = min(deepest, WALKED_LEVELS)
         times["complete"] = planes + 6 + 0.17 * 2**walked + 18 * (deepest - walked)

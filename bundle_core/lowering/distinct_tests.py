@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle_core.ir.tree_ensemble import CATEGORICAL, ZERO_IS_MISSING, TreeEnsemble
+from bundle_core.runtime.split_tests import rounded_down
 
 CHUNK = 1 << 20
 """Splits looked at together: a forest of 30 million splits must not be sorted at once."""
@@ -32,7 +33,7 @@ class DistinctTests:
 def intern_tests(model: TreeEnsemble) -> DistinctTests:
     """The forest's distinct tests; `of_split` is uint16 or uint32, with room for one number more."""
     chunks = [slice(start, start + CHUNK) for start in range(0, model.n_splits, CHUNK)]
-    cuts = _distinct([model.threshold[chunk] for chunk in chunks], np.float64)
+    cuts = _distinct([_cuts(model, chunk) for chunk in chunks], np.float64)
     keys = _distinct([_keys(model, chunk, cuts) for chunk in chunks], np.int64)
     rest, flags = np.divmod(keys, _FLAG_VALUES)
     feature, cut = np.divmod(rest, max(1, len(cuts)))
@@ -97,8 +98,18 @@ def lay_out(
 
 def _keys(model: TreeEnsemble, chunk: slice, cuts: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """One number a split that is equal where feature, cut and flags are."""
-    cut = np.searchsorted(cuts, model.threshold[chunk])
+    cut = np.searchsorted(cuts, _cuts(model, chunk))
     return (model.feature[chunk].astype(np.int64) * len(cuts) + cut) * _FLAG_VALUES + model.flags[chunk]
+
+
+def _cuts(model: TreeEnsemble, chunk: slice) -> npt.NDArray[np.float64]:
+    """The splits' cuts or numbers of sets; cuts as float32 where the model rounds its input so, for fewer and smaller.
+
+    The rounding is left out where a set's number might not survive it.
+    """
+    if model.input_dtype != "float32" or len(model.set_start) > 1:
+        return model.threshold[chunk]
+    return rounded_down(model.threshold[chunk], np.float32).astype(np.float64)
 
 
 def _distinct(parts: list[npt.NDArray[Any]], dtype: type[np.generic]) -> npt.NDArray[Any]:

@@ -72,7 +72,7 @@ def by_value(
     def of_trees(trees: slice) -> Ask:
         first_of_node = _by_index(first.take(lowered["below_feature"][trees]), lowered["depth"])
         cut_of_node = _by_index(rounded_down(lowered["below_cut"][trees], dtype), lowered["depth"])
-        nan_right = _by_index(lowered["below_nan_right"][trees], lowered["depth"])
+        nan_right = _by_index(lowered["below_nan_right"][trees], lowered["depth"]) if has_nan else np.zeros(0, np.bool_)
 
         def ask(level: int, index: npt.NDArray[np.intp], right: npt.NDArray[np.bool_]) -> None:
             place, x, cut = places[: len(index)], found[: len(index)], compared[: len(index)]

@@ -226,4 +226,6 @@ def rounded_down(cut: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any
         return cut.astype(np.float64)
     with np.errstate(over="ignore"):
         near = cut.astype(np.float32)
-    return np.where(near > cut, np.nextafter(near, np.float32(-np.inf)), near)
+    above = np.flatnonzero(near > cut)
+    near.reshape(-1)[above] = np.nextafter(near.reshape(-1)[above], np.float32(-np.inf))
+    return near

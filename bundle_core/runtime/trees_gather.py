@@ -33,18 +33,20 @@ def gather_scores(lowered: dict[str, Any], X: npt.NDArray[Any]) -> npt.NDArray[A
     for tree in range(0, len(starts) - 1, trees):
         roots = starts[tree : tree + trees + 1]
         link = lowered["link"][roots[0] : roots[-1]]
-        is_split = link >= 0
-        some = slice(split, split + int(np.count_nonzero(is_split)))
-        nodes = _unpacked(link, is_split, roots - roots[0], lowered["column"][some], cut[some], rows)
-        if has_nan:
-            nodes["nan_right"] = np.zeros(len(link), np.bool_)
-            nodes["nan_right"][is_split] = lowered["nan_right"][some]
-        arrived = _arrival(nodes, (roots[:-1] - roots[0]).repeat(rows), values.reshape(-1), rows)
-        # The leaves before a node are the nodes before it less the splits before it.
-        leaf = (np.cumsum(~is_split) + (int(roots[0]) - split - 1)).take(arrived)
+        splits_before = np.cumsum(link >= 0)
+        some = slice(split, split + int(splits_before[-1]))
+        split = some.stop
+        arrived = (roots[:-1] - roots[0]).repeat(rows)
+        if some.start < split:
+            # Of a split its own number; what a leaf gets does not count.
+            number = splits_before - 1
+            nodes = _unpacked(link, roots - roots[0], number, lowered["column"][some], cut[some], rows)
+            if has_nan:
+                nodes["nan_right"] = lowered["nan_right"][some].take(number, mode="wrap") & nodes["is_split"]
+            arrived = _arrival(nodes, arrived, values.reshape(-1), rows)
+        leaf = arrived - splits_before.take(arrived) + (int(roots[0]) - some.start)
         for of_tree in leaf.reshape(-1, rows):
             total += _leaf_values(lowered, of_tree, X)
-        split = some.stop
     return total
 
 
@@ -73,22 +75,24 @@ def _values_by_column(lowered: dict[str, Any], X: npt.NDArray[Any]) -> npt.NDArr
 
 def _unpacked(
     link: npt.NDArray[np.int32],
-    is_split: npt.NDArray[np.bool_],
     tree_start: npt.NDArray[np.int64],
+    number: npt.NDArray[np.intp],
     column: npt.NDArray[Any],
     cut: npt.NDArray[Any],
     rows: int,
 ) -> dict[str, Any]:
-    """Some trees' nodes; a leaf is its own child, and no comparison sends a row to the one after it."""
+    """Some trees' nodes, with each split's `number`; a leaf is its own child, and no comparison sends a row past it.
+
+    A split's children come after it.
+    """
+    is_split = link >= 0
     child = link + np.repeat(tree_start[:-1], np.diff(tree_start))
-    offset = np.zeros(len(link), np.intp)
-    offset[is_split] = column.astype(np.intp) * rows
-    cuts = np.full(len(link), np.inf, cut.dtype)
-    cuts[is_split] = cut
+    # Without np.where, whose branches a processor cannot foresee: maxima do the same.
+    at_least = np.array([np.inf, -np.inf], cut.dtype).take(is_split)
     return {
-        "child": np.where(is_split, child, np.arange(len(link))),
-        "offset": offset,
-        "cut": cuts,
+        "child": np.maximum(child, np.arange(len(link))),
+        "offset": (column.astype(np.intp) * rows).take(number, mode="wrap"),
+        "cut": np.maximum(cut.take(number, mode="wrap"), at_least),
         "is_split": is_split,
     }
 
@@ -103,12 +107,11 @@ def _arrival(
     levels = 0
     while True:
         if levels % LEVELS_BETWEEN_CHECKS == 0:
-            going = nodes["is_split"].take(node)
-            remaining = np.count_nonzero(going)
-            if remaining < 0.75 * len(path):
+            going = np.flatnonzero(nodes["is_split"].take(node))
+            if len(going) < 0.75 * len(path):
                 arrived[path] = node
-                path, row, node = path[going], row[going], node[going]
-            if not remaining:
+                path, row, node = path.take(going), row.take(going), node.take(going)
+            if not len(going):
                 return arrived
         place = nodes["offset"].take(node, mode="wrap")
         np.add(place, row, out=place)

@@ -23,31 +23,30 @@ TREES_AT_ONCE = 1024
 
 
 def lower_complete(model: TreeEnsemble, plane_of_split: npt.NDArray[Any], depth: int) -> dict[str, Any]:
-    """ "depth" d, "nodes" (2**w - 1, T) and "below" (T, 2**d - 2**w) of plane_of_split's dtype, "leaves" (T, 2**d).
+    """ "depth" d, "nodes" (2**w - 1, T) and "below" (T, 2**d) of plane_of_split's dtype, "leaves" (T, 2**d).
 
-    The first w levels are walked, all trees together; those below are ordered by tree. Leaves have the sum dtype.
+    The first w levels are walked, all trees together; those below are ordered by tree, node j of level k at 2**k + j.
+    Leaves have the sum dtype.
     """
     nodes, leaves = _laid_out(model, plane_of_split, depth)
     level_tests = _one_test_a_level(nodes, depth)
     if level_tests is not None:
         return {"kernel": "oblivious", "depth": depth, "level_tests": level_tests, "leaves": leaves}
-    walked = (1 << min(depth, WALKED_LEVELS)) - 1
-    below = np.ascontiguousarray(nodes[walked:].T)
-    return {"kernel": "complete", "depth": depth, "nodes": nodes[:walked].copy(), "below": below, "leaves": leaves}
+    top, below = _split_off(nodes, min(depth, WALKED_LEVELS))
+    return {"kernel": "complete", "depth": depth, "nodes": top, "below": below, "leaves": leaves}
 
 
 def lower_hybrid(model: TreeEnsemble, distinct: DistinctTests, depth: int) -> dict[str, Any]:
     """As above with "tests", those of the walked levels, and what the nodes below compare instead of "below".
 
-    "below_feature", "below_cut" and "below_nan_right" (T, 2**d - 2**w). All tests are comparisons.
+    "below_feature", "below_cut" and "below_nan_right" (T, 2**d). All tests are comparisons.
     """
     nodes, leaves = _laid_out(model, distinct.of_split + distinct.of_split.dtype.type(1), depth)
-    walked = (1 << WALKED_BEFORE_VALUES) - 1
-    used = np.unique(nodes[:walked])
+    top, below = _split_off(nodes, min(depth, WALKED_BEFORE_VALUES))
+    used = np.unique(top)
     tests, order = lay_out(model, distinct, used[used > 0].astype(np.intp) - 1)
     plane = np.zeros(1 + len(distinct.flags), nodes.dtype)
     plane[1 + order] = np.arange(1, 1 + len(order))
-    below = nodes[walked:].T
     # Number 0 is no test and sends all left.
     feature, flags = np.append(0, distinct.feature), np.append(0, distinct.flags)
     cut = narrow(np.append(np.inf, distinct.cut))
@@ -55,7 +54,7 @@ def lower_hybrid(model: TreeEnsemble, distinct: DistinctTests, depth: int) -> di
         "kernel": "complete",
         "depth": depth,
         "tests": tests,
-        "nodes": plane[nodes[:walked]],
+        "nodes": plane[top],
         "below_feature": feature.astype(tests["column"].dtype)[below],
         "below_cut": cut[below],
         "below_nan_right": ((flags & NAN_RIGHT) != 0)[below],
@@ -72,6 +71,14 @@ def _laid_out(
     for start in range(0, model.n_trees, TREES_AT_ONCE):
         _lay_out(model, number_of_split, start, min(model.n_trees, start + TREES_AT_ONCE), nodes, leaves)
     return nodes, leaves
+
+
+def _split_off(nodes: npt.NDArray[Any], walked: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """(top (2**walked - 1, T), below (T, 2**d)): below is 0 where it has the place of a node of the top."""
+    first = (1 << walked) - 1
+    below = np.zeros((nodes.shape[1], len(nodes) + 1), nodes.dtype)
+    below[:, first + 1 :] = nodes[first:].T
+    return nodes[:first].copy(), below
 
 
 def _one_test_a_level(nodes: npt.NDArray[Any], depth: int) -> npt.NDArray[Any] | None:

@@ -30,7 +30,7 @@ def by_plane(
     plane_of_test: npt.NDArray[np.intp],
     shape: tuple[int, ...],
 ) -> AskTrees:
-    """tests (P, W); lowered["below"] (T, nodes) are test numbers; `shape` is that of the largest index."""
+    """tests (P, W); lowered["below"] (T, 2**depth) are test numbers; `shape` is that of the largest index."""
     _, lanes, length = shape
     lane = np.arange(lanes)
     every_byte = tests.view(np.uint8).reshape(-1)
@@ -40,7 +40,7 @@ def by_plane(
     addresses, found = np.empty(shape, np.intp), np.empty(shape, np.uint8)
 
     def of_trees(trees: slice) -> Ask:
-        first_byte = _by_index(byte_of_test.take(lowered["below"][trees]), lowered["depth"])
+        first_byte = byte_of_test.take(lowered["below"][trees]).reshape(-1)
 
         def ask(level: int, index: npt.NDArray[np.intp], right: npt.NDArray[np.bool_]) -> None:
             address, byte = addresses[: len(index)], found[: len(index)]
@@ -60,7 +60,7 @@ def by_value(
 ) -> AskTrees:
     """columns[positions] (F, n) are the features; right if x > "below_cut", or NaN where "below_nan_right" says so.
 
-    lowered["below_feature"] and the others are (T, nodes); `shape` is that of the largest index.
+    lowered["below_feature"] and the others are (T, 2**depth); `shape` is that of the largest index.
     """
     _, lanes, length = shape
     dtype = dtype_to_compare(lowered["below_cut"], columns.dtype, lowered["input_dtype"])
@@ -70,9 +70,9 @@ def by_value(
     has_nan = dtype.kind == "f" and bool(lowered["below_nan_right"].any()) and bool(np.isnan(values).any())
 
     def of_trees(trees: slice) -> Ask:
-        first_of_node = _by_index(first.take(lowered["below_feature"][trees]), lowered["depth"])
-        cut_of_node = _by_index(rounded_down(lowered["below_cut"][trees], dtype), lowered["depth"])
-        nan_right = _by_index(lowered["below_nan_right"][trees], lowered["depth"]) if has_nan else np.zeros(0, np.bool_)
+        first_of_node = first.take(lowered["below_feature"][trees]).reshape(-1)
+        cut_of_node = rounded_down(lowered["below_cut"][trees], dtype).reshape(-1)
+        nan_right = lowered["below_nan_right"][trees].reshape(-1)
 
         def ask(level: int, index: npt.NDArray[np.intp], right: npt.NDArray[np.bool_]) -> None:
             place, x, cut = places[: len(index)], found[: len(index)], compared[: len(index)]
@@ -87,13 +87,6 @@ def by_value(
         return ask
 
     return of_trees
-
-
-def _by_index(below: npt.NDArray[Any], depth: int) -> npt.NDArray[Any]:
-    """(trees, 2**depth - 2**walked) -> (trees * 2**depth,): each tree's nodes of level k from 2**k on."""
-    table = np.zeros((len(below), 1 << depth), below.dtype)
-    table[:, (1 << depth) - below.shape[1] :] = below
-    return table.reshape(-1)
 
 
 def _in_lanes(values: npt.NDArray[Any], lanes: int, length: int) -> npt.NDArray[Any]:

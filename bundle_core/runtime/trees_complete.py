@@ -43,8 +43,8 @@ def sum_complete(
     """Add to total (lanes, length) the leaves of all trees, for the features columns[positions] (F, n).
 
     tests (P, W) has the answers of test t in plane_of_test[t]. `lowered` has "depth" d, test numbers level by level of
-    the w walked levels, "nodes" (2**w - 1, T), "leaves" (T, 2**d), and (T, 2**d - 2**w) of the nodes below: "below",
-    test numbers, or their tests themselves (`descent.by_value`).
+    the w walked levels, "nodes" (2**w - 1, T), "leaves" (T, 2**d), and (T, 2**d) of the nodes below, node j of level k
+    at 2**k + j: "below", test numbers, or their tests themselves (`descent.by_value`).
     """
     depth, nodes, leaves = lowered["depth"], lowered["nodes"], lowered["leaves"]
     walked = len(nodes).bit_length()

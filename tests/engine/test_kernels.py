@@ -175,15 +175,17 @@ def test_memory_order_changes_nothing() -> None:
     assert np.array_equal(raw_scores(lower(model), np.asfortranarray(X)), expected)
 
 
-def test_columns_may_stand_among_others_in_another_order() -> None:
+@pytest.mark.parametrize("kernel", ["complete", "hybrid", "leafwise", "gather"])
+@pytest.mark.parametrize("dtype", ["int8", "float32", "float64"])
+def test_columns_may_stand_among_others_in_another_order(kernel: str, dtype: str) -> None:
     rng = np.random.default_rng(8)
-    for leaves, cuts in ((3, 5), (60, 5000)):
-        model = random_forest(rng, 30, leaves, cuts)
-        X = random_rows(rng, 300, model)
-        wide = np.asfortranarray(rng.normal(size=(300, 2 * FEATURES)))
-        places = rng.permutation(2 * FEATURES)[:FEATURES]
-        wide[:, places] = X
-        assert np.array_equal(raw_scores(lower(model), wide, places), raw_scores(lower(model), X))
+    model = random_forest(rng, 30, 20, 500)
+    lowered = lowered_for(kernel, model)
+    wide = np.asfortranarray((rng.normal(size=(300, 2 * FEATURES)) * 3).astype(dtype))
+    places = rng.permutation(2 * FEATURES)[:FEATURES]
+    expected = walked(model, wide[:, places])
+    assert np.array_equal(raw_scores(lowered, wide, places), expected)
+    assert np.array_equal(raw_scores(lowered, wide[100:230], places), expected[100:230])
 
 
 def test_no_rows_give_no_scores() -> None:

@@ -74,8 +74,10 @@ def _laid_out(
 
 
 def _split_off(nodes: npt.NDArray[Any], walked: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """(top (2**walked - 1, T), below (T, 2**d)): below is 0 where it has the place of a node of the top."""
+    """(top (2**walked - 1, T), below (T, 2**d)): 0 at the places of the top's nodes; (T, 0) if all are walked."""
     first = (1 << walked) - 1
+    if first == len(nodes):
+        return nodes, np.zeros((nodes.shape[1], 0), nodes.dtype)
     below = np.zeros((nodes.shape[1], len(nodes) + 1), nodes.dtype)
     below[:, first + 1 :] = nodes[first:].T
     return nodes[:first].copy(), below

@@ -13,6 +13,7 @@ from bundle_core.ir.builder import TreeBuilder
 from bundle_core.ir.tree_ensemble import NAN_RIGHT, TreeEnsemble
 from bundle_core.lowering import lower, trees
 from bundle_core.lowering.choice import choose_kernel, depths
+from bundle_core.lowering.complete import WALKED_LEVELS
 from bundle_core.runtime.evaluate import raw_scores
 from bundle_core.runtime.split_tests import MOST_CUTS_COMPARED
 
@@ -227,6 +228,7 @@ def test_full_trees_are_walked_and_oblivious_ones_need_no_walk(depth: int, one_t
     X = random_rows(rng, 100, model)
     lowered = lower(model)
     assert lowered["kernel"] == kernel or depth == 1
+    assert kernel == "oblivious" or bool(lowered.get("below", X[:0]).size) == (depth > WALKED_LEVELS)
     assert np.array_equal(raw_scores(lowered, X), walked(model, X))
 
 

@@ -11,8 +11,10 @@ def rank(
 ) -> npt.NDArray[np.float64]:
     """(n,) Percentile ranks within each group: as pandas' `rank(method, pct=True)`, or (rank - 0.5) / count.
 
-    NaN stays NaN and is not counted.
+    NaN stays NaN and is not counted. Every row is in one of the groups, in the order of the rows.
     """
+    if len(groups) == 1:
+        return rank_group(scores, method, centered)
     ranked = np.full(len(scores), np.nan)
     for rows in groups:
         ranked[rows] = rank_group(scores[rows], method, centered)
@@ -28,17 +30,19 @@ def rank_group(scores: npt.NDArray[np.float64], method: str, centered: bool) -> 
     if not len(order):
         return ranked
     ordered = scores[order]
-    start = np.flatnonzero(np.concatenate((np.array([True]), ordered[1:] != ordered[:-1])))
-    end = np.append(start[1:], len(ordered))
+    differs = ordered[1:] != ordered[:-1]
     count = len(ordered)
-    if method == "first":
-        ranks = np.arange(1.0, len(ordered) + 1)
-    elif method == "dense":
-        ranks = np.repeat(np.arange(1.0, len(start) + 1), end - start)
-        count = len(start)
+    if method == "first" or differs.all():
+        ranks = np.arange(1.0, count + 1)
     else:
-        tied = start + 1.0 if method == "min" else end + 0.0 if method == "max" else (start + 1 + end) / 2
-        ranks = np.repeat(tied, end - start)
+        start = np.flatnonzero(np.append(True, differs))
+        end = np.append(start[1:], count)
+        if method == "dense":
+            ranks = np.repeat(np.arange(1.0, len(start) + 1), end - start)
+            count = len(start)
+        else:
+            tied = start + 1.0 if method == "min" else end + 0.0 if method == "max" else (start + 1 + end) / 2
+            ranks = np.repeat(tied, end - start)
     ranked[order] = (ranks - 0.5) / count if centered else ranks / count
     return ranked
 

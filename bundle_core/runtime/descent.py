@@ -64,8 +64,13 @@ def by_value(
     """
     _, lanes, length = shape
     dtype = dtype_to_compare(lowered["below_cut"], columns.dtype, lowered["input_dtype"])
-    values = _in_lanes(columns[positions].astype(dtype, copy=False), lanes, length)
-    first, row = np.arange(len(values)) * (lanes * length), np.arange(lanes * length).reshape(lanes, length)
+    values = columns
+    if columns.dtype != dtype or not columns.flags.c_contiguous:
+        values, positions = columns[positions].astype(dtype, copy=False), np.arange(len(positions))
+    n = values.shape[1]
+    # There are a few more numbers than rows.
+    row = np.minimum(np.arange(length) * lanes + np.arange(lanes)[:, None], n - 1)
+    first = positions * n
     places, found, compared = np.empty(shape, np.intp), np.empty(shape, dtype), np.empty(shape, dtype)
     has_nan = dtype.kind == "f" and bool(lowered["below_nan_right"].any()) and bool(np.isnan(values).any())
 
@@ -87,16 +92,6 @@ def by_value(
         return ask
 
     return of_trees
-
-
-def _in_lanes(values: npt.NDArray[Any], lanes: int, length: int) -> npt.NDArray[Any]:
-    """(F, n) -> (F, lanes, length) in the order of the leaf numbers, so that neighbours are compared."""
-    in_lanes = np.empty((len(values), lanes, length), values.dtype)
-    full, rest = divmod(values.shape[1], lanes)
-    in_lanes[:, :, :full] = values[:, : full * lanes].reshape(len(values), full, lanes).transpose(0, 2, 1)
-    in_lanes[:, :, full:] = 0
-    in_lanes[:, :rest, full : full + 1] = values[:, full * lanes :, None]
-    return in_lanes
 
 
 def descend(ask: Ask, level: int, depth: int, index: npt.NDArray[np.intp]) -> None:

@@ -70,7 +70,8 @@ def _pack_comparisons(
         at_once = 1 if most > MOST_CUTS_COMPARED else max(1, BLOCK_BYTES // (padded * (cuts.itemsize + most)))
         end = min(begin + at_once, len(column) if last_alike[begin] - begin < MANY_ALIKE else last_alike[begin])
         some = slice(starts[begin], starts[end])
-        values = columns[column[begin:end]].astype(cuts.dtype, copy=False)
+        together = columns[column[begin], None] if end - begin == 1 else columns[column[begin:end]]
+        values = together.astype(cuts.dtype, copy=False)
         if most > MOST_CUTS_COMPARED:
             _answer_by_sorting(values[0], cuts[some], planes[some])
         else:

@@ -30,6 +30,8 @@ from bundle_core.runtime.leaf_sums import (
 MASK_WORDS = 104448
 """Masks of the trees that are walked together, in words: 816 KB, under half of a usual second level cache."""
 BLOCKS_AT_ONCE = 4
+NUMBERS_AT_ONCE = 4 * 6528
+"""Rows times trees that descend together: more of them fall out of the second level cache."""
 
 
 def sum_complete(
@@ -53,7 +55,7 @@ def sum_complete(
     several = block * BLOCKS_AT_ONCE
     workspace = leaf_workspace(words, walked, min(several, trees), total.dtype)
     masks = np.empty((2, block * words << max(0, walked - 1)), np.uint64)
-    at_once = min(len(workspace["index"]), MOST_LEAVES >> depth)
+    at_once = max(1, min(len(workspace["index"]), MOST_LEAVES >> depth, NUMBERS_AT_ONCE // total.size))
     shape = (at_once, *workspace["index"].shape[1:])
     if depth == walked:
         ask_trees = None

@@ -8,8 +8,8 @@ have to put the kernels in the right order, and that order holds from 1,000 rows
 - hybrid: the same, but in the levels below rows compare their values, so that only the tests of the upper levels are
   answered for all rows. Best for deep trees whose tests hardly ever repeat, as continuous features give them.
 - leaf-wise: walks the splits that there are, at a higher price for each. Best for lopsided trees of few leaves.
-- gather: each row follows its own path. The only one whose time does not grow with the number of splits, and the only
-  one that answers no test for all rows first; for trees deeper than that with many leaves, and linear leaves.
+- gather: below the upper levels each row follows its own path. The only one whose time does not grow with the number of
+  splits; for trees deeper than that with many leaves, and linear leaves.
 
 A forest whose levels have one test each is oblivious; the complete layout finds that out by itself.
 """
@@ -37,15 +37,14 @@ def choose_kernel(model: TreeEnsemble, n_tests: int) -> str:
     # Many planes fall out of the second level cache.
     plane = 0.5 if n_tests < MANY_TESTS else 0.7
     planes = plane * n_tests / model.n_trees
-    times = {"gather": 70 + 20 * float(depth.mean())}
+    times = {"gather": 60 + 17 * float(depth.mean())}
     if deepest <= MOST_COMPLETE_LEVELS:
         walked = min(deepest, WALKED_LEVELS)
         times["complete"] = planes + 6 + 0.17 * 2**walked + 18 * (deepest - walked)
         below = deepest - WALKED_BEFORE_VALUES
         if below > 0 and not (model.flags & (CATEGORICAL | ZERO_IS_MISSING)).any():
             nodes = 2**WALKED_BEFORE_VALUES
-            copies = 8 * model.n_features / model.n_trees
-            times["hybrid"] = copies + min(planes, 0.5 * nodes) + 6 + 0.17 * nodes + 20 * below
+            times["hybrid"] = min(planes, 0.5 * nodes) + 6 + 0.17 * nodes + 20 * below
     if most_leaves <= MOST_LEAFWISE_LEAVES:
         times["leafwise"] = planes + 9 + 0.32 * model.n_splits / model.n_trees
     return min(times, key=lambda kernel: times[kernel])

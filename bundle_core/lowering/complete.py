@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle_core.ir.tree_ensemble import NAN_RIGHT, TreeEnsemble
-from bundle_core.lowering.distinct_tests import DistinctTests, lay_out, narrow
+from bundle_core.lowering.distinct_tests import DistinctTests, lay_out_named, narrow
 
 WALKED_LEVELS = 7
 """Levels that are walked where the levels below them look up their answers in planes too."""
@@ -43,10 +43,7 @@ def lower_hybrid(model: TreeEnsemble, distinct: DistinctTests, depth: int) -> di
     """
     nodes, leaves = _laid_out(model, distinct.of_split + distinct.of_split.dtype.type(1), depth)
     top, below = _split_off(nodes, min(depth, WALKED_BEFORE_VALUES))
-    used = np.unique(top)
-    tests, order = lay_out(model, distinct, used[used > 0].astype(np.intp) - 1)
-    plane = np.zeros(1 + len(distinct.flags), nodes.dtype)
-    plane[1 + order] = np.arange(1, 1 + len(order))
+    tests, top = lay_out_named(model, distinct, top)
     # Number 0 is no test and sends all left.
     feature, flags = np.append(0, distinct.feature), np.append(0, distinct.flags)
     cut = narrow(np.append(np.inf, distinct.cut))
@@ -54,7 +51,7 @@ def lower_hybrid(model: TreeEnsemble, distinct: DistinctTests, depth: int) -> di
         "kernel": "complete",
         "depth": depth,
         "tests": tests,
-        "nodes": plane[top],
+        "nodes": top,
         "below_feature": feature.astype(tests["column"].dtype)[below],
         "below_cut": cut[below],
         "below_nan_right": ((flags & NAN_RIGHT) != 0)[below],

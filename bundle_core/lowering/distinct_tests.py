@@ -96,6 +96,20 @@ def lay_out(
     return tests, chosen[np.concatenate([numeric, sets])]
 
 
+def lay_out_named(
+    model: TreeEnsemble, distinct: DistinctTests, names: npt.NDArray[Any]
+) -> tuple[dict[str, Any], npt.NDArray[Any]]:
+    """(tests, planes): as `lay_out` the tests that some names ask for, and each name's plane.
+
+    A name is 1 + the test's number among all, 0 that of none; plane 0 sends all left.
+    """
+    named = np.unique(names)
+    tests, order = lay_out(model, distinct, named[named > 0].astype(np.intp) - 1)
+    plane = np.zeros(1 + len(distinct.flags), np.uint16 if len(order) < 0xFFFF else np.uint32)
+    plane[1 + order] = np.arange(1, 1 + len(order))
+    return tests, plane[names]
+
+
 def _keys(model: TreeEnsemble, chunk: slice, cuts: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """One number a split that is equal where feature, cut and flags are."""
     cut = np.searchsorted(cuts, _cuts(model, chunk))

@@ -8,7 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle_core.ir.tree_ensemble import CATEGORICAL, NAN_RIGHT, ZERO_IS_MISSING, TreeEnsemble
-from bundle_core.lowering.distinct_tests import DistinctTests, lay_out, narrow
+from bundle_core.lowering.choice import depths
+from bundle_core.lowering.distinct_tests import DistinctTests, lay_out, lay_out_named, narrow
+
+WALKED_LEVELS = 5
+"""Upper levels that are walked, as those of the complete kernel, before every row goes on from its own node."""
+TREES_IN_GROUP = 512
+"""Trees whose upper levels' tests are answered together: what bounds the memory of the answers."""
 
 
 def lower_gather(model: TreeEnsemble, distinct: DistinctTests) -> dict[str, Any]:
@@ -18,6 +24,9 @@ def lower_gather(model: TreeEnsemble, distinct: DistinctTests) -> dict[str, Any]
     -1 for a leaf. For the splits in the order of their nodes: "column" (S,), the feature, or for a test that is more
     than a comparison F + its place in "special_tests"; "cut" (S,); "nan_right" (S,). For the leaves in the order of
     their nodes: "leaves" (L,), and where leaves are linear "leaf_number" (L,), their number in the "linear" dict.
+
+    "groups" of trees: of their upper w levels the "tests" and "nodes" (2**w - 1, trees), and the node's number in the
+    tree that comes below them, "entry" (trees, 2**w).
     """
     order, link = _nodes_in_order(model)
     is_leaf = link < 0
@@ -35,6 +44,14 @@ def lower_gather(model: TreeEnsemble, distinct: DistinctTests) -> dict[str, Any]
         "leaves": model.leaf_value[leaf].astype(model.sum_dtype),
         "special_tests": special,
     }
+    name = np.zeros(len(link), np.int64)
+    name[~is_leaf] = 1 + test.astype(np.int64)
+    levels = min(WALKED_LEVELS, int(depths(model).max(initial=0)))
+    roots = lowered["node_start"][:-1]
+    lowered["groups"] = [
+        _group(model, distinct, roots[first : first + TREES_IN_GROUP], link, name, levels)
+        for first in range(0, model.n_trees, TREES_IN_GROUP)
+    ]
     if model.has_linear_leaves:
         lowered["leaf_number"] = leaf.astype(np.int32)
         lowered["linear"] = {
@@ -44,6 +61,30 @@ def lower_gather(model: TreeEnsemble, distinct: DistinctTests) -> dict[str, Any]
             "coefficient": model.linear_coefficient,
         }
     return lowered
+
+
+def _group(
+    model: TreeEnsemble,
+    distinct: DistinctTests,
+    roots: npt.NDArray[np.int64],
+    link: npt.NDArray[np.int32],
+    name: npt.NDArray[np.int64],
+    levels: int,
+) -> dict[str, Any]:
+    """The upper levels of the trees with these roots; `name` (N,) is each node's test as `lay_out_named` takes it.
+
+    The children of node j of level k are j and j + 2**k of level k + 1; a leaf is its own child.
+    """
+    names = np.zeros(((1 << levels) - 1, len(roots)), np.int64)
+    node = np.zeros((len(roots), 1), np.int32)
+    for level in range(levels):
+        width = 1 << level
+        place = roots[:, None] + node
+        names[width - 1 : 2 * width - 1] = name[place].T
+        left = np.maximum(link[place], node)
+        node = np.concatenate([left, left + (link[place] >= 0)], axis=1)
+    tests, nodes = lay_out_named(model, distinct, names)
+    return {"tests": tests, "nodes": nodes, "entry": node.astype(np.uint16 if node.max() <= 0xFFFF else np.int32)}
 
 
 def _comparisons(

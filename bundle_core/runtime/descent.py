@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bundle_core.runtime.leaf_sums import fetch
+from bundle_core.runtime.leaf_sums import fetch, rows_of_numbers
 from bundle_core.runtime.split_tests import dtype_to_compare, rounded_down
 
 Ask = Callable[[int, npt.NDArray[np.intp], npt.NDArray[np.bool_]], None]
@@ -62,15 +62,12 @@ def by_value(
 
     lowered["below_feature"] and the others are (T, 2**depth); `shape` is that of the largest index.
     """
-    _, lanes, length = shape
     dtype = dtype_to_compare(lowered["below_cut"], columns.dtype, lowered["input_dtype"])
     values = columns
     if columns.dtype != dtype or not columns.flags.c_contiguous:
         values, positions = columns[positions].astype(dtype, copy=False), np.arange(len(positions))
-    n = values.shape[1]
-    # There are a few more numbers than rows.
-    row = np.minimum(np.arange(length) * lanes + np.arange(lanes)[:, None], n - 1)
-    first = positions * n
+    rows = values.shape[1]
+    row, first = rows_of_numbers(shape[1:], rows), positions * rows
     places, found, compared = np.empty(shape, np.intp), np.empty(shape, dtype), np.empty(shape, dtype)
     has_nan = dtype.kind == "f" and bool(lowered["below_nan_right"].any()) and bool(np.isnan(values).any())
 

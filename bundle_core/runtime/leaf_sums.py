@@ -48,6 +48,12 @@ def leaf_numbers(workspace: dict[str, Any], planes: npt.NDArray[np.uint64], dept
     return planes.view(np.uint8 if lanes == 8 else np.uint16).reshape(lanes, trees, -1)
 
 
+def rows_of_numbers(shape: tuple[int, ...], rows: int) -> npt.NDArray[np.intp]:
+    """(lanes, length) The row whose number stands there; the last one's for those beyond, as there are up to 63."""
+    lanes, length = shape
+    return np.minimum(np.arange(length) * lanes + np.arange(lanes)[:, None], rows - 1)
+
+
 def add_leaves(
     workspace: dict[str, Any],
     numbers: npt.NDArray[Any],

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from bundle_core.runtime.bits import by_column, has_columns_in_one_piece, rows_in_order
 from bundle_core.runtime.split_tests import pack_tests
 from bundle_core.runtime.trees_complete import sum_complete
-from bundle_core.runtime.trees_gather import gather_scores
+from bundle_core.runtime.trees_gather import sum_gather
 from bundle_core.runtime.trees_leafwise import sum_leafwise
 from bundle_core.runtime.trees_oblivious import sum_oblivious
 
@@ -24,8 +24,6 @@ def tree_scores(
     lowered: dict[str, Any], X: npt.NDArray[Any], positions: npt.NDArray[np.intp] | None = None
 ) -> npt.NDArray[Any]:
     """X[:, positions], or all of X, is (n, F) -> (n,) raw scores in the ensemble's sum dtype."""
-    if positions is not None and lowered["kernel"] == "gather":
-        return tree_scores(lowered, X[:, positions])
     features = np.arange(X.shape[1]) if positions is None else positions
     scores = np.empty(len(X), lowered["sum_dtype"])
     with np.errstate(all="ignore"):
@@ -39,8 +37,9 @@ def _rows_at_once(lowered: dict[str, Any], X: npt.NDArray[Any]) -> int:
     bits = 0 if has_columns_in_one_piece(X) else 8 * X.shape[1] * X.itemsize
     if lowered["kernel"] == "gather":
         special = lowered["special_tests"]
-        columns = X.shape[1] + len(special["flags"]) + len(special["set_flags"])
-        bits = max(bits, 8 * columns * max(4, X.itemsize))
+        columns = lowered["n_features"] + len(special["flags"]) + len(special["set_flags"])
+        answers = max((len(group["tests"]["flags"]) for group in lowered["groups"]), default=0)
+        bits = max(bits, 8 * columns * max(4, X.itemsize), answers)
     else:
         compared = 8 * lowered["n_features"] * max(4, X.itemsize) if "below_cut" in lowered else 0
         bits = max(bits, compared, len(lowered["tests"]["flags"]) + len(lowered["tests"]["set_flags"]))
@@ -48,13 +47,15 @@ def _rows_at_once(lowered: dict[str, Any], X: npt.NDArray[Any]) -> int:
 
 
 def _chunk_scores(lowered: dict[str, Any], X: npt.NDArray[Any], positions: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
-    if lowered["kernel"] == "gather":
-        return gather_scores(lowered, X)
     columns = by_column(X)
+    # All but the leaf-wise and the oblivious kernel number at most 2**8 nodes before they fetch.
+    lanes = 8 if lowered["kernel"] in ("complete", "gather") or lowered["depth"] <= 8 else 16
+    words = -(-len(X) // 64)
+    total = np.full((lanes, words * 64 // lanes), lowered["start"], lowered["sum_dtype"])
+    if lowered["kernel"] == "gather":
+        sum_gather(lowered, columns, positions, total)
+        return rows_in_order(total)[: len(X)]
     planes, plane_of_test = pack_tests(lowered["tests"], columns, positions, lowered["input_dtype"])
-    # The complete kernel walks fewer levels than its trees may have.
-    lanes = 8 if lowered["kernel"] == "complete" or lowered["depth"] <= 8 else 16
-    total = np.full((lanes, planes.shape[1] * 64 // lanes), lowered["start"], lowered["sum_dtype"])
     if lowered["kernel"] == "complete":
         sum_complete(lowered, planes, plane_of_test, columns, positions, total)
     elif lowered["kernel"] == "oblivious":

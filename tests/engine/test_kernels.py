@@ -14,6 +14,7 @@ from bundle_core.ir.tree_ensemble import NAN_RIGHT, TreeEnsemble
 from bundle_core.lowering import lower, trees
 from bundle_core.lowering.choice import choose_kernel, depths
 from bundle_core.lowering.complete import WALKED_LEVELS
+from bundle_core.lowering.gather import TREES_IN_GROUP
 from bundle_core.runtime.evaluate import raw_scores
 from bundle_core.runtime.split_tests import MOST_CUTS_COMPARED
 
@@ -123,6 +124,17 @@ def test_a_column_with_hundreds_of_thresholds_is_compared_with_each(rows: int, d
     lowered = lowered_for("leafwise", model)
 
     assert lowered["tests"]["tests_of_column"].min() > MOST_CUTS_COMPARED
+    assert np.array_equal(raw_scores(lowered, X), walked(model, X))
+
+
+def test_upper_levels_of_many_trees_are_walked_group_by_group() -> None:
+    rng = np.random.default_rng(8)
+    model = random_forest(rng, 2 * TREES_IN_GROUP + 1, 20, 40)
+    X = random_rows(rng, 70, model)
+
+    lowered = lowered_for("gather", model)
+
+    assert len(lowered["groups"]) == 3
     assert np.array_equal(raw_scores(lowered, X), walked(model, X))
 
 

@@ -31,16 +31,18 @@ def located(frame: pd.DataFrame, names: list[str]) -> tuple[npt.NDArray[Any], np
             raise ValueError(f"the frame has more than one column {twice[0]!r}")
     positions = np.array(places, np.intp)
     first, end = int(positions.min(initial=len(every))), int(positions.max(initial=-1)) + 1
-    if 0 < end - first <= MOST_SPREAD * len(names) and _of_one_numeric_dtype(frame.dtypes.to_numpy()[first:end]):
-        return frame.iloc[:, first:end].to_numpy(), positions - first
+    if 0 < end - first <= MOST_SPREAD * len(names):
+        part = frame.iloc[:, first:end]
+        # One row tells whether these are numbers: of other things the whole would take seconds.
+        row = part.iloc[:1].to_numpy()
+        if row.dtype.kind in "biuf":
+            X = part.to_numpy()
+            # Columns that pandas gives without a copy have one dtype; asking for their dtypes takes longer.
+            if np.may_share_memory(X, row):
+                return X, positions - first
     some = frame.iloc[:, positions]
     values = some.to_numpy()
     return values if values.dtype.kind in "biuf" else some.to_numpy(np.float64, na_value=np.nan), np.arange(len(names))
-
-
-def _of_one_numeric_dtype(dtypes: npt.NDArray[np.object_]) -> bool:
-    """Are all of these the same dtype of numpy, and one of numbers?"""
-    return isinstance(dtypes[0], np.dtype) and dtypes[0].kind in "biuf" and bool((dtypes == dtypes[0]).all())
 
 
 def select(frame: pd.DataFrame, names: list[str]) -> npt.NDArray[Any]:

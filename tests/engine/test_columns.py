@@ -57,6 +57,17 @@ def test_columns_of_one_dtype_that_lie_together_are_looked_at_in_the_frame() -> 
     assert np.array_equal(X[:, positions], frame[names].to_numpy())
 
 
+def test_columns_of_another_dtype_between_those_asked_for_do_not_change_theirs() -> None:
+    values = np.arange(9).reshape(3, 3)
+    frame = pd.DataFrame({"a": values[:, 0].astype(np.int8), "f": values[:, 1] / 7, "b": values[:, 2].astype(np.int8)})
+    frame["m"] = pd.array([1, 2, None], dtype="Int8")
+    frame["l"] = values[:, 2].astype(np.int8)
+
+    assert select(frame, ["a", "b"]).dtype == np.int8
+    assert np.array_equal(select(frame, ["l", "b"]), values[:, [2, 2]])
+    assert np.array_equal(select(frame, ["m", "l"]), [[1, 2], [2, 5], [np.nan, 8]], equal_nan=True)
+
+
 def test_a_few_columns_of_a_wide_frame_are_copied() -> None:
     frame = pd.DataFrame(np.arange(60, dtype=np.int8).reshape(3, 20), columns=[f"c{i}" for i in range(20)])
 

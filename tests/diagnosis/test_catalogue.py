@@ -106,6 +106,7 @@ FACTS: list[tuple[Evidence, str]] = [
     (Evidence(exit_code=137, oom_killed=True), "out_of_memory"),
     (Evidence(timed_out=True), "out_of_time"),
     (Evidence(exit_code=0, log=RAN), "exited_itself"),
+    (Evidence(exit_code=134, log=f"{RAN}\nterminate called without an active exception"), "exited_itself"),
     (Evidence(exit_code=1, log=f"{RAN}\nModel failed to generate a live output!"), "exception_in_predict"),
     (Evidence(log="manifest unknown"), "image_missing"),
     (Evidence(log="Cannot connect to the Docker daemon at unix:///var/run/docker.sock"), "engine_unavailable"),

@@ -44,7 +44,8 @@ def choose_kernel(model: TreeEnsemble, n_tests: int) -> str:
         below = deepest - WALKED_BEFORE_VALUES
         if below > 0 and not (model.flags & (CATEGORICAL | ZERO_IS_MISSING)).any():
             nodes = 2**WALKED_BEFORE_VALUES
-            times["hybrid"] = min(planes, 0.5 * nodes) + 6 + 0.17 * nodes + 20 * below
+            copies = 8 * model.n_features / model.n_trees
+            times["hybrid"] = copies + min(planes, 0.5 * nodes) + 6 + 0.17 * nodes + 20 * below
     if most_leaves <= MOST_LEAFWISE_LEAVES:
         times["leafwise"] = planes + 9 + 0.32 * model.n_splits / model.n_trees
     return min(times, key=lambda kernel: times[kernel])

@@ -8,16 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle_core.ir.tree_ensemble import CATEGORICAL, NAN_RIGHT, ZERO_IS_MISSING, TreeEnsemble
-from bundle_core.lowering.choice import depths
+from bundle_core.lowering.complete import WALKED_BEFORE_VALUES
 from bundle_core.lowering.distinct_tests import DistinctTests, lay_out, lay_out_named, narrow
 
-WALKED_LEVELS = 5
-"""Upper levels that are walked, as those of the complete kernel, before every row goes on from its own node."""
 TREES_IN_GROUP = 512
 """Trees whose upper levels' tests are answered together: what bounds the memory of the answers."""
 
 
-def lower_gather(model: TreeEnsemble, distinct: DistinctTests) -> dict[str, Any]:
+def lower_gather(model: TreeEnsemble, distinct: DistinctTests, depth: int) -> dict[str, Any]:
     """The nodes of all trees, leaves among them, a tree's nodes level by level from its root on.
 
     "node_start" (T+1,); "link" (N,) int32: of a split its left child's number in the tree, the right one is the next;
@@ -25,8 +23,8 @@ def lower_gather(model: TreeEnsemble, distinct: DistinctTests) -> dict[str, Any]
     than a comparison F + its place in "special_tests"; "cut" (S,); "nan_right" (S,). For the leaves in the order of
     their nodes: "leaves" (L,), and where leaves are linear "leaf_number" (L,), their number in the "linear" dict.
 
-    "groups" of trees: of their upper w levels the "tests" and "nodes" (2**w - 1, trees), and the node's number in the
-    tree that comes below them, "entry" (trees, 2**w).
+    "groups" of trees: of their upper w levels, at most `depth`, the "tests" and "nodes" (2**w - 1, trees), and the
+    node's number in the tree that comes below them, "entry" (trees, 2**w).
     """
     order, link = _nodes_in_order(model)
     is_leaf = link < 0
@@ -46,7 +44,7 @@ def lower_gather(model: TreeEnsemble, distinct: DistinctTests) -> dict[str, Any]
     }
     name = np.zeros(len(link), np.int64)
     name[~is_leaf] = 1 + test.astype(np.int64)
-    levels = min(WALKED_LEVELS, int(depths(model).max(initial=0)))
+    levels = min(depth, WALKED_BEFORE_VALUES)
     roots = lowered["node_start"][:-1]
     lowered["groups"] = [
         _group(model, distinct, roots[first : first + TREES_IN_GROUP], link, name, levels)

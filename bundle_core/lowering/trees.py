@@ -32,10 +32,10 @@ def lower_trees(model: TreeEnsemble) -> dict[str, Any]:
         "bias": model.bias,
     }
     kernel = choose_kernel(model, len(distinct.flags))
-    if kernel == "gather":
-        lowered.update(lower_gather(model, distinct))
-        return lowered
     deepest = max(1, int(depths(model).max(initial=0)))
+    if kernel == "gather":
+        lowered.update(lower_gather(model, distinct, deepest))
+        return lowered
     if kernel == "hybrid":
         lowered.update(lower_hybrid(model, distinct, deepest))
         return lowered

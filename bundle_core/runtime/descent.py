@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle_core.runtime.leaf_sums import fetch, rows_of_numbers
-from bundle_core.runtime.split_tests import dtype_to_compare, rounded_down
+from bundle_core.runtime.split_tests import dtype_to_compare, rounded_down, values_to_compare
 
 Ask = Callable[[int, npt.NDArray[np.intp], npt.NDArray[np.bool_]], None]
 """(level, index, right): `right` becomes the answers of the nodes at `index` of this level of some trees.
@@ -63,11 +63,8 @@ def by_value(
     lowered["below_feature"] and the others are (T, 2**depth); `shape` is that of the largest index.
     """
     dtype = dtype_to_compare(lowered["below_cut"], columns.dtype, lowered["input_dtype"])
-    values = columns
-    if columns.dtype != dtype or not columns.flags.c_contiguous:
-        values, positions = columns[positions].astype(dtype, copy=False), np.arange(len(positions))
-    rows = values.shape[1]
-    row, first = rows_of_numbers(shape[1:], rows), positions * rows
+    values, first = values_to_compare(columns, positions, dtype)
+    row = rows_of_numbers(shape[1:], columns.shape[1])
     places, found, compared = np.empty(shape, np.intp), np.empty(shape, dtype), np.empty(shape, dtype)
     has_nan = dtype.kind == "f" and bool(lowered["below_nan_right"].any()) and bool(np.isnan(values).any())
 

@@ -26,6 +26,11 @@ BLOCK_BYTES = 600_000
 """What is compared together, with the answers: it stays in a usual second level cache."""
 
 
+def number_of_tests(tests: dict[str, Any]) -> int:
+    """How many tests these are, comparisons and sets."""
+    return len(tests["flags"]) + len(tests["set_flags"])
+
+
 def pack_tests(
     tests: dict[str, Any], columns: npt.NDArray[Any], positions: npt.NDArray[np.intp], input_dtype: str
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.intp]]:
@@ -206,6 +211,18 @@ def comparison_dtype(dtype: np.dtype[Any], input_dtype: str) -> type[np.floating
     if input_dtype == "float32" or dtype.itemsize <= 2 or dtype == np.float32:
         return np.float32
     return np.float64
+
+
+def values_to_compare(
+    columns: npt.NDArray[Any], positions: npt.NDArray[np.intp], dtype: npt.DTypeLike
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
+    """(values (any, n), first (F,)): columns[positions] in `dtype`, each from its values.flat[first] on.
+
+    They are looked at where they are if that can be.
+    """
+    if columns.dtype != dtype or not columns.flags.c_contiguous:
+        columns, positions = columns[positions].astype(dtype, copy=False), np.arange(len(positions))
+    return columns, positions * columns.shape[1]
 
 
 def dtype_to_compare(cut: npt.NDArray[Any], dtype: np.dtype[Any], input_dtype: str) -> np.dtype[Any]:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle_core.runtime.bits import by_column, has_columns_in_one_piece, rows_in_order
-from bundle_core.runtime.split_tests import pack_tests
+from bundle_core.runtime.split_tests import number_of_tests, pack_tests
 from bundle_core.runtime.trees_complete import sum_complete
 from bundle_core.runtime.trees_gather import sum_gather
 from bundle_core.runtime.trees_leafwise import sum_leafwise
@@ -35,14 +35,14 @@ def tree_scores(
 
 def _rows_at_once(lowered: dict[str, Any], X: npt.NDArray[Any]) -> int:
     bits = 0 if has_columns_in_one_piece(X) else 8 * X.shape[1] * X.itemsize
+    value = 8 * max(4, X.itemsize)
     if lowered["kernel"] == "gather":
-        special = lowered["special_tests"]
-        columns = lowered["n_features"] + len(special["flags"]) + len(special["set_flags"])
-        answers = max((len(group["tests"]["flags"]) for group in lowered["groups"]), default=0)
-        bits = max(bits, 8 * columns * max(4, X.itemsize), answers)
+        columns = lowered["n_features"] + number_of_tests(lowered["special_tests"])
+        answers = max((number_of_tests(group["tests"]) for group in lowered["groups"]), default=0)
+        bits = max(bits, value * columns, answers)
     else:
-        compared = 8 * lowered["n_features"] * max(4, X.itemsize) if "below_cut" in lowered else 0
-        bits = max(bits, compared, len(lowered["tests"]["flags"]) + len(lowered["tests"]["set_flags"]))
+        compared = value * lowered["n_features"] if "below_cut" in lowered else 0
+        bits = max(bits, compared, number_of_tests(lowered["tests"]))
     return max(64, min(ROWS_AT_ONCE, 8 * BYTES_AT_ONCE // max(1, bits) // 64 * 64))
 
 

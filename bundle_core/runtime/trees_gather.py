@@ -13,7 +13,13 @@ import numpy.typing as npt
 
 from bundle_core.runtime.leaf_sums import numbered, rows_of_numbers
 from bundle_core.runtime.linear_leaves import linear_values
-from bundle_core.runtime.split_tests import comparison_dtype, pack_tests, rounded_down
+from bundle_core.runtime.split_tests import (
+    comparison_dtype,
+    number_of_tests,
+    pack_tests,
+    rounded_down,
+    values_to_compare,
+)
 from bundle_core.runtime.walk import walk_workspace, walked
 
 PATHS_AT_ONCE = 2 * 6528
@@ -107,17 +113,14 @@ def _values_by_column(
     The columns are the F features and the special tests, 1 where one says right.
     """
     special = lowered["special_tests"]
-    rows = columns.shape[1]
-    specials = len(special["flags"]) + len(special["set_flags"])
     dtype = comparison_dtype(columns.dtype, lowered["input_dtype"])
-    if not specials and columns.dtype == dtype and columns.flags.c_contiguous:
-        return columns, positions * rows
-    values = np.empty((len(positions) + specials, rows), dtype)
-    with np.errstate(over="ignore"):
-        values[: len(positions)] = columns[positions]
-    if specials:
-        planes, _ = pack_tests(special, columns, positions, lowered["input_dtype"])
-        values[len(positions) :] = np.unpackbits(planes[1:].view(np.uint8), axis=1, count=rows, bitorder="little")
+    if not number_of_tests(special):
+        return values_to_compare(columns, positions, dtype)
+    features, rows = len(positions), columns.shape[1]
+    values = np.empty((features + number_of_tests(special), rows), dtype)
+    values[:features] = columns[positions]
+    planes, _ = pack_tests(special, columns, positions, lowered["input_dtype"])
+    values[features:] = np.unpackbits(planes[1:].view(np.uint8), axis=1, count=rows, bitorder="little")
     return values, np.arange(len(values)) * rows
 
 

@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from bundle_core.ir.tree_ensemble import TreeEnsemble
 
-POOL_ROWS = 2048
-"""Planes of 6,528 rows that a block of trees may need: 1.7 MB, about a second level cache."""
+POOL_ROWS = 4096
+"""Planes of 6,528 rows that a block of trees may need: 3.3 MB, of which a level reads and writes a small part."""
 MOST_TREES = 128
-PLANES_AT_ONCE = 160
+PLANES_AT_ONCE = 300
 """Planes that are XORed by one call of numpy, at least: what a call costs besides is then small."""
 
 
@@ -32,7 +32,8 @@ def lower_leafwise(model: TreeEnsemble, plane_of_split: npt.NDArray[Any]) -> dic
     splits' tests; "mask" (S,), the pool's plane of the rows that reach a split. The codes' bits, bits * trees of them,
     are XORs of the pool's planes "key_plane": first some planes of each bit, "rank_depth" a block, then as many again
     of those that have more, and so on, "rank_size" bits each time, "ranks" times a block; "key_place" is where a bit
-    of a tree then stands.
+    of a tree then stands. "planes" (3,) are those of the pool, of what is fetched from it at once, and of the bits, at
+    most.
     """
     blocks = _blocks(np.diff(model.leaf_start))
     bits = np.array([_bits(model, block) for block in blocks], np.int64)
@@ -43,6 +44,7 @@ def lower_leafwise(model: TreeEnsemble, plane_of_split: npt.NDArray[Any]) -> dic
     walks = [
         _walk(model, plane_of_split, key, width, block) for width, block in zip(bits.tolist(), blocks, strict=True)
     ]
+    planes = np.max([walk.pop("planes") for walk in walks], axis=0)
     joined = {name: np.concatenate([walk[name] for walk in walks]) for name in walks[0]}
     leaves = [_leaves_by_code(model, code, width, block) for width, block in zip(bits.tolist(), blocks, strict=True)]
     return {
@@ -51,6 +53,7 @@ def lower_leafwise(model: TreeEnsemble, plane_of_split: npt.NDArray[Any]) -> dic
         "trees": np.array([len(block) for block in blocks], np.int32),
         "bits": bits.astype(np.int32),
         "leaves": np.concatenate(leaves),
+        "planes": planes,
         **joined,
     }
 
@@ -168,7 +171,9 @@ def _walk(
     key_plane, rank_size, key_place = _key_planes(
         every["right_plane"], key[every["split"]], every["tree"] - trees[0], bits, len(trees), pool, rank_depth
     )
+    together = max(size for size, _ in sizes) if sizes else 0
     return {
+        "planes": np.array([pool + 1, max(together, int(rank_size[0]) * rank_depth), rank_size[0]], np.int32),
         "levels": np.array([len(sizes)], np.int32),
         "level_size": np.array([size for size, _ in sizes], np.int32),
         "left_size": np.array([lefts for _, lefts in sizes], np.int32),

@@ -27,7 +27,7 @@ def sum_leafwise(
     """
     words = tests.shape[1]
     workspace = leaf_workspace(words, lowered["depth"], int(lowered["trees"].max()), total.dtype)
-    pool, masks, keys = np.empty((3, 0, words), np.uint64)
+    pool, masks, keys = (np.empty((count, words), np.uint64) for count in lowered["planes"].tolist())
     split, level, key, rank, place, leaf = 0, 0, 0, 0, 0, 0
     for number, (trees, bits) in enumerate(zip(lowered["trees"].tolist(), lowered["bits"].tolist(), strict=True)):
         levels, ranks = int(lowered["levels"][number]), int(lowered["ranks"][number])
@@ -35,9 +35,6 @@ def sum_leafwise(
         lefts = lowered["left_size"][level : level + levels].tolist()
         rank_sizes, rank_depth = lowered["rank_size"][rank : rank + ranks].tolist(), int(lowered["rank_depth"][number])
         splits, planes_needed = sum(sizes), sum(rank_sizes) * rank_depth
-        pool = _at_least(pool, splits + sum(lefts) + 1)
-        masks = _at_least(masks, max([*sizes, rank_sizes[0] * rank_depth]))
-        keys = _at_least(keys, rank_sizes[0])
         walk = np.s_[split : split + splits]
         _walk_levels(
             tests,
@@ -78,11 +75,6 @@ def _exclusive_or(
         else:
             keys[:size] = together
         first += depth * size
-
-
-def _at_least(planes: npt.NDArray[np.uint64], count: int) -> npt.NDArray[np.uint64]:
-    """(>= count, W) These planes, or new ones if they are too few."""
-    return planes if len(planes) >= count else np.empty((count, planes.shape[1]), np.uint64)
 
 
 def _walk_levels(

@@ -141,7 +141,7 @@ def test_upper_levels_of_many_trees_are_walked_group_by_group() -> None:
 def test_small_and_large_trees_stand_in_one_forest() -> None:
     rng = np.random.default_rng(7)
     builder = TreeBuilder()
-    for leaves in [1, 2, 700, 3, 90, 5, 5, 1, 300, 40, 8, 8]:
+    for leaves in [1, 2, 1900, 3, 90, 5, 5, 1, 300, 40, 8, 8]:
         builder.add_tree(**chain(rng, leaves))
     forest = builder.build(n_features=FEATURES, feature_names=(), source="mixed", start=0.1)
     X = random_rows(rng, 200, forest)

@@ -95,6 +95,6 @@ def descend(ask: Ask, level: int, depth: int, index: npt.NDArray[np.intp]) -> No
     for below in range(level, depth):
         ask(below, index, right)
         np.copyto(step, right)
-        np.left_shift(step, below, out=step)
+        np.multiply(step, 1 << below, out=step)
         np.bitwise_or(number, step, out=number)
         np.copyto(index, number)

@@ -21,15 +21,15 @@ def located(frame: pd.DataFrame, names: list[str]) -> tuple[npt.NDArray[Any], np
     # As objects: pandas 3 keeps names in arrow, whose iteration costs a millisecond for a thousand.
     every = frame.columns.to_numpy(object).tolist()
     place = dict(zip(every, range(len(every)), strict=True))
-    places = list(map(place.get, names))
-    if None in places:
+    try:
+        positions = np.fromiter(map(place.__getitem__, names), np.intp, len(names))
+    except KeyError:
         missing = [name for name in names if name not in place]
-        raise KeyError(f"the frame has no columns {missing[:10]}{' and more' if len(missing) > 10 else ''}")
+        raise KeyError(f"the frame has no columns {missing[:10]}{' and more' if len(missing) > 10 else ''}") from None
     if len(place) < len(every):
         twice = [name for name in names if every.count(name) > 1]
         if twice:
             raise ValueError(f"the frame has more than one column {twice[0]!r}")
-    positions = np.array(places, np.intp)
     first, end = int(positions.min(initial=len(every))), int(positions.max(initial=-1)) + 1
     if 0 < end - first <= MOST_SPREAD * len(names):
         part = frame.iloc[:, first:end]

@@ -45,7 +45,8 @@ def run(plan: dict[str, Any], live_features: pd.DataFrame, live_benchmark_models
     if plan["rank"] is not None:
         scores = ranked(scores, live_features, plan["rank"])
     check_range(scores, live_features)
-    return pd.DataFrame({"prediction": scores}, index=ids_of(live_features).rename("id"))
+    index = ids_of(live_features).rename("id")
+    return pd.DataFrame(scores[:, None], index, columns=["prediction"], copy=False)
 
 
 def scores_of_models(
